@@ -1,0 +1,48 @@
+# make demo   set up, then start the page with the embedded model on http://127.0.0.1:7860
+# make test   set up, then everything that needs no GPU, browser included
+# make check  ruff and mypy
+# make bench  what things cost here, printed as a table
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 7860
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test check bench examples clean
+
+demo: $(VENV)/.app
+	$(BIN)/python app.py serve --port $(PORT)
+
+test: $(VENV)/.dev $(VENV)/.chromium
+	$(BIN)/python -m pytest -m "not gpu"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python tools/benchmark.py
+
+examples: $(VENV)/.app
+	$(BIN)/python tools/make_examples.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+$(BIN)/python:
+	PYTHON="$(PYTHON)" sh tools/make_venv.sh $(VENV)
+
+$(VENV)/.app: $(BIN)/python requirements.txt constraints.txt
+	@echo "Installing what Framewise needs (torch among it: a few GB, some minutes, once) ..."
+	$(PIP) --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.app requirements-dev.txt
+	$(PIP) --requirement requirements-dev.txt
+	@touch $@
+
+$(VENV)/.chromium: $(VENV)/.dev
+	sh tools/find_chromium.sh $(BIN) > $(VENV)/chromium.path
+	@touch $@
