@@ -1,0 +1,117 @@
+"""The text of a prompt: the checkpoint's own chat template, counted by its own tokenizer.
+
+Only ``tokenizers`` and ``jinja2`` are used, so that a prompt is counted without loading torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation; the video belongs to the first one of the user."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class PromptWriter:
+    """Renders conversations and counts tokens as one checkpoint does."""
+
+    def __init__(self, tokenizer: Tokenizer, template: Template) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        added = tokenizer.get_added_tokens_decoder().values()
+        self._special = [token.content for token in added if token.special]
+        self.count = lru_cache(maxsize=4096)(self._count)
+
+    def render(self, turns: Sequence[Turn]) -> str:
+        """The prompt as text, the video's place marked by the checkpoint's marker token."""
+        contents = [[{"type": "text", "text": self.plain(turn.text)}] for turn in turns]
+        contents[0].insert(0, {"type": "video"})
+        messages = [
+            {"role": turn.role, "content": content}
+            for turn, content in zip(turns, contents, strict=True)
+        ]
+        return self._template.render(messages=messages, add_generation_prompt=True)
+
+    def plain(self, text: str) -> str:
+        """Text in which nothing is a special token any more: "<|im_end|>" -> "< |im_end|>".
+
+        What a person types is never allowed to end a turn or to stand for a picture.
+        """
+        for token in self._special:
+            if token in text:
+                text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
+    def _count(self, text: str) -> int:
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+@lru_cache(maxsize=8)
+def prompt_writer(folder: Path) -> PromptWriter:
+    """The writer for the checkpoint in ``folder``.
+
+    Raises:
+        CheckpointError: its tokenizer or chat template is missing or cannot be read.
+    """
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise CheckpointError(
+            f"The tokenizer of {folder.name} cannot be read ({file.name}: {error}).",
+            remedy="Use a checkpoint that comes with a tokenizer.json.",
+        ) from error
+    return PromptWriter(tokenizer, _compiled(_template_source(folder)))
+
+
+def _template_source(folder: Path) -> str:
+    """The template, looked for where transformers looks, in its order."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
+        file = folder / name
+        if file.is_file():
+            template = json.loads(file.read_text(encoding="utf-8")).get("chat_template")
+            if isinstance(template, str):
+                return template
+    raise CheckpointError(
+        f"{folder.name} has no chat template.",
+        remedy="Use an instruction-tuned checkpoint; base models cannot hold a conversation.",
+    )
+
+
+def _compiled(source: str) -> Template:
+    """Compile as transformers does: sandboxed, blocks trimmed."""
+    from jinja2 import TemplateError
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def raise_exception(message: str) -> None:
+        raise TemplateError(message)
+
+    def to_json(value: Any, **options: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, **options)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+    )
+    environment.filters["tojson"] = to_json
+    environment.globals["raise_exception"] = raise_exception
+    return environment.from_string(source)
