@@ -1,0 +1,209 @@
+"""The command line, and the only place where engine, planning and page are put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import json
+import os
+import sys
+import threading
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from core.errors import FramewiseError, SettingsError
+from core.planning.card import DEMO_MODEL, load_card
+from core.planning.machine import parse_devices, this_machine
+from core.planning.prompt import Turn
+from core.planning.settings import Settings
+from core.video.info import VideoInfo, describe_video
+
+cli = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Model = Annotated[str, typer.Option(help="A checkpoint folder, or a name on the Hugging Face hub.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+DEMO = str(DEMO_MODEL)
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for each field of Settings, and hand it the Settings."""
+    hints = typing.get_type_hints(Settings)
+    options = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=each.default,
+            annotation=Annotated[
+                str if each.name == "strategy" else hints[each.name],  # noqa: F821
+                typer.Option(help=each.metadata["meaning"]),
+            ],
+        )
+        for each in dataclasses.fields(Settings)
+    ]
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in inspect.signature(command, eval_str=True).parameters.values()
+        if parameter.name != "settings"
+    ]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        chosen = {each.name: values.pop(each.name) for each in options}
+        command(settings=Settings(**chosen), **values)
+
+    run.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
+    return run
+
+
+@cli.command()
+def serve(
+    model: Model = DEMO,
+    device: Device = "auto",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 7860,
+) -> None:
+    """Start the page (the default)."""
+    from core.engine.local import load_engine
+    from ui.page import launch
+
+    card = load_card(model)
+    errors.print(f"Loading {card.name} …")
+    engine = load_engine(card, device=device)
+    launch(engine, host=host, port=port)
+
+
+@cli.command()
+@with_settings
+def estimate(
+    *,
+    video: Annotated[Path | None, typer.Argument(help="A video file.")] = None,
+    size: Annotated[str | None, typer.Option(help="Instead of a file: 1280x720.")] = None,
+    duration: Annotated[float | None, typer.Option(help="Its length in seconds.")] = None,
+    frame_rate: Annotated[float, typer.Option(help="Its frames a second.")] = 30.0,
+    question: Annotated[str, typer.Option(help="Count this question too.")] = "",
+    model: Model = DEMO,
+    devices: Annotated[str | None, typer.Option(help="Plan for these: 2x24GiB.")] = None,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Foretell frames, tokens, memory and seconds, without loading a model."""
+    from core.asking import foresee
+    from core.records import foreseen_record
+    from ui.render import estimate_text
+
+    info = _video(video, size=size, duration=duration, frame_rate=frame_rate)
+    foreseen = foresee(
+        info,
+        settings,
+        load_card(model),
+        [Turn("user", question)],
+        devices=parse_devices(devices) if devices else this_machine(),
+    )
+    print(json.dumps(foreseen_record(foreseen)) if as_json else estimate_text(foreseen))
+
+
+@cli.command()
+@with_settings
+def ask(
+    *,
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    model: Model = DEMO,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Ask one question about a video and print the answer."""
+    from core.asking import answer, foresee, require
+    from core.engine.base import Finished, Text
+    from core.engine.local import choose_devices, load_engine
+    from core.records import answered_record
+    from core.video import probe
+    from ui.render import actual_text
+
+    card, info = load_card(model), probe(video)
+    turns = [Turn("user", question)]
+    foreseen = foresee(info, settings, card, turns, devices=choose_devices(device))
+    require(foreseen)  # before the weights are loaded
+    _quiet_libraries()
+    engine = load_engine(card, device=device)
+    pieces: list[str] = []
+    for event in answer(engine, foreseen, stop=threading.Event()):
+        if isinstance(event, Text):
+            pieces.append(event.text)
+            if not as_json:
+                print(event.text, end="", flush=True)
+        elif isinstance(event, Finished) and as_json:
+            print(json.dumps(answered_record(foreseen, "".join(pieces), event)))
+        elif isinstance(event, Finished):
+            print()
+            errors.print(actual_text(foreseen, event), style="dim")
+
+
+@cli.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine can run, and what is missing."""
+    from core.doctor import examine, report
+
+    found = examine()
+    print(json.dumps(found) if as_json else report(found))
+    if found["problems"]:
+        raise typer.Exit(2)
+
+
+def _video(
+    path: Path | None, *, size: str | None, duration: float | None, frame_rate: float
+) -> VideoInfo:
+    if path is not None and size is None and duration is None:
+        from core.video import probe
+
+        return probe(path)
+    if path is not None or size is None or duration is None:
+        raise SettingsError(
+            "Give either a video file, or --size and --duration.",
+            remedy="For example: estimate clip.mp4, or estimate --size 1280x720 --duration 60.",
+        )
+    width, cross, height = size.lower().partition("x")
+    if not (cross and width.strip("-").isdigit() and height.strip("-").isdigit()):
+        raise SettingsError(
+            f"{size!r} is not a size.", remedy="Write width x height, for example 1280x720."
+        )
+    return describe_video(
+        width=int(width), height=int(height), duration_seconds=duration, frame_rate=frame_rate
+    )
+
+
+def _quiet_libraries() -> None:
+    """One answer wants no progress bars and no advice about other uses of the libraries."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def main() -> None:
+    """Run the command line; 0 for success, 2 for what the user can mend, 1 for a defect."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    arguments = sys.argv[1:]
+    if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
+        arguments = ["serve", *arguments]
+    try:
+        cli(arguments)
+    except FramewiseError as error:
+        errors.print(error.message, style="bold", markup=False)
+        if error.remedy:
+            errors.print(error.remedy, markup=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

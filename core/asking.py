@@ -1,0 +1,124 @@
+"""From a question to its answer: foresee the cost, refuse what cannot fit, read, ask.
+
+The command line and the page both go through here, so that both do the same.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from core.engine.base import Engine, Event, Finished, Progress, Request
+from core.errors import QuestionError
+from core.planning import (
+    Device,
+    Estimate,
+    ModelCard,
+    Plan,
+    Rates,
+    Remedy,
+    Settings,
+    Turn,
+    check,
+    estimate,
+    make_plan,
+    remedy_for,
+)
+from core.planning.prompt import prompt_writer
+from core.video.info import VideoInfo
+from core.video.reading import collect, iter_frames
+
+PROGRESS_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What will happen if this is asked now."""
+
+    info: VideoInfo
+    settings: Settings
+    card: ModelCard
+    turns: tuple[Turn, ...]
+    plan: Plan
+    estimate: Estimate
+    remedy: Remedy | None
+
+
+def foresee(
+    info: VideoInfo,
+    settings: Settings,
+    card: ModelCard,
+    turns: Sequence[Turn],
+    *,
+    devices: tuple[Device, ...],
+    rates: Rates | None = None,
+) -> Foreseen:
+    """Plan and estimate, with a way out where it does not fit. Arithmetic only.
+
+    Raises:
+        SettingsError: settings that this video or this model cannot take.
+    """
+    plan = make_plan(info, settings, card)
+    found = estimate(plan, info, settings, card, turns, devices=devices, rates=rates)
+    return Foreseen(
+        info=info,
+        settings=settings,
+        card=card,
+        turns=tuple(turns),
+        plan=plan,
+        estimate=found,
+        remedy=remedy_for(found, info, settings, card, turns, devices),
+    )
+
+
+def require(foreseen: Foreseen) -> None:
+    """Raise what ``answer`` would raise before it does anything.
+
+    Raises:
+        QuestionError: the last turn is empty.
+        ContextOverflow, MemoryOverflow: it does not fit.
+    """
+    if not foreseen.turns[-1].text.strip():
+        raise QuestionError("The question is empty.", remedy="Type a question about the video.")
+    remedy = foreseen.remedy.message if foreseen.remedy else ""
+    check(foreseen.estimate, foreseen.card, remedy=remedy)
+
+
+def answer(engine: Engine, foreseen: Foreseen, *, stop: threading.Event) -> Iterator[Event]:
+    """Read the planned frames and let the engine answer the last turn.
+
+    Raises:
+        QuestionError: the last turn is empty.
+        ContextOverflow, MemoryOverflow: it does not fit; nothing has been read.
+        VideoError: a frame cannot be decoded.
+        Cancelled: ``stop`` was set before the reply began.
+    """
+    require(foreseen)
+    plan, begun = foreseen.plan, time.perf_counter()
+    reading = iter_frames(
+        foreseen.info, plan.indices, height=plan.height, width=plan.width, stop=stop
+    )
+    frames, told = [], begun
+    for frame in reading:
+        frames.append(frame)
+        if time.perf_counter() - told > PROGRESS_SECONDS:
+            told = time.perf_counter()
+            yield Progress(stage="reading", done=len(frames), total=len(plan.indices))
+    read_seconds = time.perf_counter() - begun
+    request = Request(
+        frames=collect(frames),
+        plan=plan,
+        prompt=prompt_writer(foreseen.card.folder).render(foreseen.turns),
+        reply_tokens=foreseen.settings.reply_tokens,
+    )
+    for event in engine.stream(request, stop=stop):
+        if isinstance(event, Finished):
+            event = replace(
+                event,
+                read_seconds=read_seconds,
+                frame_times=request.frames.seconds,
+                seconds_to_first_token=event.seconds_to_first_token + read_seconds,
+            )
+        yield event

@@ -1,0 +1,93 @@
+"""What this machine can run, and what is missing."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from core.planning.card import DEMO_MODEL
+from core.planning.machine import GIB, this_machine
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "accelerate",
+    "qwen-vl-utils",
+    "gradio",
+    "av",
+    "decord",
+)
+OPTIONAL = {"decord": "an alternative reader; PyAV is used"}
+
+
+def examine() -> dict[str, Any]:
+    """Versions, devices and problems; ``problems`` is empty where everything is in order."""
+    versions = {name: _version(name) for name in PACKAGES}
+    devices = this_machine()
+    problems = [
+        f"{name} is not installed: pip install -r requirements.txt -c constraints.txt"
+        for name, found in versions.items()
+        if found is None and name not in OPTIONAL
+    ]
+    problems += _torch_problems(devices[0].kind == "cuda")
+    if not (DEMO_MODEL / "model.safetensors").is_file():
+        problems.append(f"The demo model is missing from {DEMO_MODEL}: clone the repository again.")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "ffmpeg": _ffmpeg_version(),
+        "devices": [
+            {"name": each.name, "model": each.model, "memory": each.capacity_bytes}
+            for each in devices
+        ],
+        "problems": problems,
+    }
+
+
+def report(found: dict[str, Any]) -> str:
+    """The same in words."""
+    lines = [f"Python {found['python']} on {found['platform']}"]
+    for name, installed in found["packages"].items():
+        lines.append(f"{name} {installed or 'missing (' + OPTIONAL.get(name, 'needed') + ')'}")
+    lines.append(f"FFmpeg {found['ffmpeg'] or 'missing'} (inside PyAV)")
+    for each in found["devices"]:
+        lines.append(f"{each['name']}: {each['model']}, {each['memory'] / GIB:.1f} GiB")
+    return "\n".join([*lines, *found["problems"]] + ([] if found["problems"] else ["All is well."]))
+
+
+def _torch_problems(has_gpu: bool) -> list[str]:
+    """torch must import, beside a torchvision of the same build, and see the GPU there is."""
+    try:
+        import torch
+        import torchvision  # noqa: F401  # it is what the processors import
+    except Exception as error:  # a mismatched pair fails in many ways
+        return [
+            f"torch and torchvision do not work together ({' '.join(str(error).split())[:200]}): "
+            "install them as a pair, from the same index."
+        ]
+    if has_gpu and not torch.cuda.is_available():
+        return [
+            "nvidia-smi lists a GPU, but torch cannot use it: install the CUDA build of torch, "
+            "or a newer driver."
+        ]
+    return []
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _ffmpeg_version() -> str | None:
+    try:
+        import av
+    except ImportError:
+        return None
+    return str(getattr(av, "ffmpeg_version_info", "")) or ".".join(
+        map(str, av.library_versions["libavcodec"])
+    )

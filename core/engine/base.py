@@ -1,0 +1,107 @@
+"""What every engine offers: a request in, events out; knows no library that runs models."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from core.planning.card import ModelCard
+from core.planning.machine import Device
+from core.planning.plan import Plan
+from core.video.reading import Frames
+
+Stage = Literal["reading", "waiting", "thinking"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One question, ready for the model.
+
+    Attributes:
+        frames: the plan's frames.
+        plan: what the frames obey.
+        prompt: the rendered conversation, with the marker token where the video goes.
+        reply_tokens: the longest reply.
+    """
+
+    frames: Frames
+    plan: Plan
+    prompt: str
+    reply_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Still at work on ``stage``; ``done`` of ``total`` where that can be counted."""
+
+    stage: Stage
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The prompt is tokenized: this is the true length of ``input_ids``."""
+
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """The next piece of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The reply is complete.
+
+    Attributes:
+        prompt_tokens, reply_tokens: true counts.
+        read_seconds: time spent on reading frames.
+        frame_times: seconds of the video at which the frames that were read are shown.
+        seconds_to_first_token: from the start of the request, reading included.
+        tokens_per_second: of the reply after its first token; 0 for a reply of one token.
+        peak_bytes: the most memory in use on each device; on a processor, of the whole process.
+        reason: "end" of the reply, its "length" limit, or "stopped".
+    """
+
+    prompt_tokens: int
+    reply_tokens: int
+    read_seconds: float = 0.0
+    frame_times: tuple[float, ...] = ()
+    seconds_to_first_token: float
+    tokens_per_second: float
+    peak_bytes: tuple[int, ...]
+    reason: Literal["end", "length", "stopped"]
+
+
+Event = Progress | Started | Text | Finished
+
+
+class Engine(Protocol):
+    """A model that answers."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The checkpoint it holds."""
+
+    @property
+    def capacity(self) -> int:
+        """How many requests it answers at the same time; more wait their turn."""
+
+    def devices(self) -> tuple[Device, ...]:
+        """Where it is held."""
+
+    def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
+        """Answer; ends with Finished. ``stop`` ends the reply within one token.
+
+        Raises:
+            ContextOverflow, MemoryOverflow: it did not fit after all; the engine stays usable.
+        """
+
+    def close(self) -> None:
+        """Free the memory; the engine is not used again."""

@@ -1,0 +1,346 @@
+"""A model in this process, through transformers: one code path for every class it knows."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import queue
+import resource
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from core.engine.base import Event, Finished, Progress, Request, Started, Text
+from core.errors import Cancelled, CheckpointError, ContextOverflow, MemoryOverflow, SettingsError
+from core.planning.card import ModelCard
+from core.planning.forecast import run_dtype
+from core.planning.machine import GIB, Device, processor, this_machine
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+HEARTBEAT_SECONDS = 0.3
+
+
+def load_engine(card: ModelCard, *, device: str = "auto") -> LocalEngine:
+    """Load the checkpoint that ``card`` describes.
+
+    Args:
+        card: the checkpoint.
+        device: "auto" (all CUDA devices, or else the processor), "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        SettingsError: no such device here.
+        CheckpointError: the weights or the processor's files cannot be loaded.
+        MemoryOverflow: the weights do not fit.
+    """
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    devices = choose_devices(device)
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    try:
+        processor = AutoProcessor.from_pretrained(card.source)
+        model = AutoModelForImageTextToText.from_pretrained(
+            card.source,
+            dtype=getattr(torch, run_dtype(card, devices[0])),
+            device_map=_device_map(card, devices),
+        )
+    except torch.OutOfMemoryError as error:
+        raise MemoryOverflow(
+            f"{card.name} does not fit: {error}", remedy="Choose a smaller model or more memory."
+        ) from error
+    except Exception as error:  # each file format and class has its own ways to fail
+        raise CheckpointError(
+            f"{card.name} cannot be loaded: {type(error).__name__}: {_short(error)}",
+            remedy="Check that the download is complete and the installed transformers knows it.",
+        ) from error
+    return LocalEngine(card, model.eval(), processor, devices)
+
+
+class LocalEngine:
+    """One model that answers one request at a time; see core.engine.base.Engine."""
+
+    capacity = 1
+
+    def __init__(
+        self, card: ModelCard, model: Any, processor: Any, devices: tuple[Device, ...]
+    ) -> None:
+        self.card = card
+        self._model, self._processor, self._devices = model, processor, devices
+        self._turn = threading.Lock()
+        self._stop: threading.Event = threading.Event()  # of the request under way
+        self._watch_layers()
+
+    def devices(self) -> tuple[Device, ...]:
+        """Where the model is held."""
+        return self._devices
+
+    def close(self) -> None:
+        """Free the memory."""
+        with self._turn:
+            self._model = self._processor = None
+            _free_memory()
+
+    def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
+        """Answer in a thread of its own and hand on what happens there; see Engine.stream."""
+        events: queue.Queue[Event | BaseException] = queue.Queue()
+        gone = threading.Event()
+        worker = threading.Thread(
+            target=self._work, args=(request, _Either(stop, gone), events), daemon=True
+        )
+        worker.start()
+        try:
+            while True:
+                event = _next(events, worker)
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            gone.set()  # whoever was listening has left, so the model has nothing to say
+
+    def _work(
+        self, request: Request, stop: _Either, events: queue.Queue[Event | BaseException]
+    ) -> None:
+        """Wait for the turn, run, and report whatever comes, errors included."""
+        try:
+            while not self._turn.acquire(timeout=HEARTBEAT_SECONDS):
+                events.put(Progress(stage="waiting"))
+                if stop.is_set():
+                    raise Cancelled
+            try:
+                self._stop = stop
+                self._answer(request, stop, events)
+            finally:
+                self._stop = threading.Event()
+                self._turn.release()
+        except BaseException as error:
+            events.put(error)
+
+    def _answer(
+        self, request: Request, stop: _Either, events: queue.Queue[Event | BaseException]
+    ) -> None:
+        import torch
+
+        overflow: MemoryOverflow | None = None
+        reply = _Reply(self._processor.tokenizer, stop, events)
+        try:
+            with torch.inference_mode():
+                inputs = self._inputs(request)
+                reply.prompt_tokens = int(inputs["input_ids"].shape[1])
+                self._check_length(reply.prompt_tokens, request)
+                events.put(Started(prompt_tokens=reply.prompt_tokens))
+                self._reset_peaks()
+                self._model.generate(
+                    **inputs.to(self._model.device),
+                    max_new_tokens=request.reply_tokens,
+                    streamer=reply,
+                )
+        except Cancelled:
+            reply.stopped = True
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            overflow = self._overflow(reply.prompt_tokens, error)
+        inputs = None
+        if overflow is not None:
+            _free_memory()  # only here, where no traceback holds the tensors any more
+            raise overflow
+        events.put(reply.finished(limit=request.reply_tokens, peak_bytes=self._peaks()))
+
+    def _inputs(self, request: Request) -> Any:
+        """What the model takes, frames as they are: neither sampled nor resized again.
+
+        The times go in as frame indices at 1 frame a second, so that the labels are the frames'
+        own times even where the rate varies (index / rate is all that the processor knows).
+        """
+        import torch
+
+        pixels = torch.from_numpy(request.frames.pixels).permute(0, 3, 1, 2)
+        metadata = {
+            "total_num_frames": len(request.plan.times),
+            "fps": 1.0,
+            "frames_indices": list(request.plan.times),
+            "height": request.plan.height,
+            "width": request.plan.width,
+            "duration": request.plan.times[-1],
+        }
+        return self._processor(
+            text=[request.prompt],
+            videos=[pixels],
+            video_metadata=[metadata],
+            do_sample_frames=False,
+            do_resize=False,
+            return_tensors="pt",
+        )
+
+    def _check_length(self, prompt_tokens: int, request: Request) -> None:
+        total = prompt_tokens + request.reply_tokens
+        if total > self.card.context_tokens:
+            raise ContextOverflow(
+                f"{total:,} tokens exceed the {self.card.context_tokens:,} of {self.card.name}.",
+                remedy="Take fewer frames or fewer patches a frame.",
+            )
+
+    def _watch_layers(self) -> None:
+        """Look at the stop event before every layer, so that a long prefill can be stopped too."""
+        import torch
+
+        def before_layer(_module: torch.nn.Module, _inputs: tuple[Any, ...]) -> None:
+            if self._stop.is_set():
+                raise Cancelled
+
+        for module in self._model.modules():
+            if isinstance(module, torch.nn.ModuleList):
+                for layer in module:
+                    layer.register_forward_pre_hook(before_layer)
+
+    def _overflow(self, prompt_tokens: int, error: BaseException) -> MemoryOverflow:
+        sizes = ", ".join(f"{d.name} {d.capacity_bytes / GIB:.0f} GiB" for d in self._devices)
+        return MemoryOverflow(
+            f"Out of memory with a prompt of {prompt_tokens:,} tokens ({sizes}): {_short(error)}",
+            remedy="Take fewer frames or fewer patches a frame, then ask again.",
+        )
+
+    def _cuda(self) -> list[str]:
+        return [device.name for device in self._devices if device.kind == "cuda"]
+
+    def _reset_peaks(self) -> None:
+        import torch
+
+        for name in self._cuda():
+            torch.cuda.reset_peak_memory_stats(name)
+
+    def _peaks(self) -> tuple[int, ...]:
+        import torch
+
+        cuda = tuple(int(torch.cuda.max_memory_allocated(name)) for name in self._cuda())
+        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+        return cuda or (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,)
+
+
+class _Either(threading.Event):
+    """Set when either of two events is set."""
+
+    def __init__(self, first: threading.Event, second: threading.Event) -> None:
+        super().__init__()
+        self._both = (first, second)
+
+    def is_set(self) -> bool:
+        return any(event.is_set() for event in self._both)
+
+
+class _Reply:
+    """A streamer for ``generate``: token ids in, text events out, and the clock."""
+
+    def __init__(
+        self, tokenizer: Any, stop: threading.Event, events: queue.Queue[Event | BaseException]
+    ) -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._decoder = DecodeStream(skip_special_tokens=True)
+        self._tokenizer = tokenizer.backend_tokenizer
+        self._special = set(tokenizer.all_special_ids)
+        self._stop, self._events = stop, events
+        self._started = time.perf_counter()
+        self._first: float | None = None
+        self._last = 0.0
+        self._tokens = 0
+        self._ended = False
+        self.prompt_tokens = 0
+        self.stopped = False
+
+    def put(self, ids: torch.Tensor) -> None:
+        """Called by generate: first with the whole prompt, then with each new token."""
+        if self._stop.is_set():
+            raise Cancelled
+        if ids.dim() > 1:
+            return
+        self._last = time.perf_counter()
+        self._first = self._first or self._last
+        for token in ids.tolist():
+            self._tokens += 1
+            self._ended = token in self._special
+            text = self._decoder.step(self._tokenizer, token)
+            if text:
+                self._events.put(Text(text=text))
+
+    def end(self) -> None:
+        """Called by generate after the last token."""
+
+    def finished(self, *, limit: int, peak_bytes: tuple[int, ...]) -> Finished:
+        """The closing event."""
+        first = self._first or time.perf_counter()
+        later = self._tokens - 1
+        length = self._tokens >= limit and not self._ended
+        return Finished(
+            prompt_tokens=self.prompt_tokens,
+            reply_tokens=self._tokens,
+            seconds_to_first_token=first - self._started,
+            tokens_per_second=later / (self._last - first) if later > 0 else 0.0,
+            peak_bytes=peak_bytes,
+            reason="stopped" if self.stopped else "length" if length else "end",
+        )
+
+
+def _next(
+    events: queue.Queue[Event | BaseException], worker: threading.Thread
+) -> Event | BaseException:
+    try:
+        return events.get(timeout=HEARTBEAT_SECONDS)
+    except queue.Empty:
+        if worker.is_alive() or not events.empty():
+            return Progress(stage="thinking")
+        return RuntimeError("The thread that runs the model ended without a word.")
+
+
+def choose_devices(device: str) -> tuple[Device, ...]:
+    """What ``device`` means on this machine; see load_engine."""
+    here = this_machine()
+    if device == "auto":
+        return here
+    if device == "cpu":
+        return (processor(),)
+    found = tuple(each for each in here if each.name in (device, f"{device}:0"))
+    if not found:
+        names = ", ".join(each.name for each in here if each.kind == "cuda") or "no CUDA devices"
+        raise SettingsError(
+            f"There is no device {device!r}: this machine has {names}.",
+            remedy="Choose auto or cpu, or one of the devices listed.",
+        )
+    return found
+
+
+def _device_map(card: ModelCard, devices: tuple[Device, ...]) -> Any:
+    """All on the first device where it fits with a fifth to spare, otherwise spread."""
+    first = devices[0]
+    if len(devices) == 1 or card.parameters * 2 * 1.2 < first.capacity_bytes:
+        return {"": first.name}
+    return "auto"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "out of memory" in text.lower()
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
