@@ -1,0 +1,268 @@
+"""From what a person does to core and back: values in, updates out. Errors become notices here."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import logging
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.asking import Foreseen, answer, foresee, require
+from core.engine.base import Engine, Event, Finished, Progress, Text
+from core.errors import Cancelled, FramewiseError
+from core.planning import Settings, rough_rates
+from core.video import iter_frames, probe
+from ui import render, texts
+from ui.sessions import Exchange, Session, Sessions
+
+log = logging.getLogger(__name__)
+THUMBNAIL_PIXELS = 96 * 54
+REFRESH_SECONDS = 0.05
+STRIP_SECONDS = 0.5
+Values = dict[str, Any]
+Message = dict[str, Any]
+
+
+class Handlers:
+    """What the page's events call. ``values`` are the sliders' values by setting name."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.sessions = Sessions()
+        self.rates = rough_rates(engine.devices())
+
+    def open_video(
+        self, path: str | None, session: Session, values: Values, question: str
+    ) -> Values:
+        """A new video starts a new conversation; None (removed, or refused) ends the old one."""
+        session.stop.set()
+        session.info, session.name, session.foreseen = None, "", None
+        session.exchanges, session.pictures = [], type(session.pictures)()
+        fault: FramewiseError | None = None
+        if path is not None:
+            try:
+                session.info, session.name = probe(path), Path(path).name
+            except FramewiseError as error:
+                fault = error
+            except Exception as error:  # a defect, but the page must live
+                fault = _defect(error)
+        updates = self.follow(session, values, question)
+        line = render.video_line(session.info, session.name) if session.info else ""
+        shown = render.notice(fault) or updates["notice"]
+        return {**updates, "notice": shown, "line": line, "chat": []}
+
+    def follow(self, session: Session, values: Values, question: str) -> Values:
+        """The meter after a slider moved or a letter was typed: arithmetic, no decoding."""
+        if session.info is None:
+            return _meter(f'<p class="fw-quiet">{texts.EMPTY_METER}</p>')
+        try:
+            session.foreseen = self._foresee(session, values, question)
+        except FramewiseError as error:
+            session.foreseen = None
+            return _meter(render.notice(error))
+        except Exception as error:
+            session.foreseen = None
+            return _meter(render.notice(_defect(error)))
+        plan, remedy = session.foreseen.plan, session.foreseen.remedy
+        return {
+            "meter": render.meter(session.foreseen),
+            "timeline": render.timeline(plan, session.info),
+            "plan": ",".join(map(str, (session.name, plan.width, plan.height, *plan.indices))),
+            "fit": gr.update(visible=remedy is not None and remedy.settings is not None),
+            "notice": "",
+        }
+
+    def fit(self, session: Session) -> Values:
+        """Slider values that fit; nothing where the plan fits already."""
+        foreseen = session.foreseen
+        if foreseen is None or foreseen.remedy is None or foreseen.remedy.settings is None:
+            return {}
+        fitting, plan = foreseen.remedy.settings, foreseen.plan
+        return {
+            "max_frame_tokens": fitting.max_frame_tokens or plan.tokens_per_step,
+            "max_frames": fitting.max_frames or len(plan.indices),
+            **({"min_frames": fitting.min_frames} if fitting.min_frames else {}),
+        }
+
+    def fill_strip(self, session: Session) -> Iterator[str]:
+        """The strip of the newest plan, at once and then as its frames are decoded."""
+        foreseen = session.foreseen
+        if foreseen is None:
+            yield ""
+            return
+        info, plan = foreseen.info, foreseen.plan
+        yield render.strip(plan, info, session.pictures)
+        missing = sorted(set(plan.indices) - set(session.pictures))
+        scale = (THUMBNAIL_PIXELS / (info.width * info.height)) ** 0.5
+        height, width = max(2, round(info.height * scale)), max(2, round(info.width * scale))
+        shown = time.monotonic()
+        try:
+            for frame in iter_frames(info, missing, height=height, width=width):
+                if session.foreseen is None or session.foreseen.plan.indices != plan.indices:
+                    return  # the sliders have moved on, and so will the next call
+                session.keep_picture(frame.index, _data_url(frame.pixels))
+                if time.monotonic() - shown > STRIP_SECONDS:
+                    shown = time.monotonic()
+                    yield render.strip(plan, info, session.pictures)
+        except FramewiseError as error:
+            log.warning("No thumbnails: %s", error)
+        if missing:
+            yield render.strip(plan, info, session.pictures)
+
+    async def ask(self, session: Session, values: Values, question: str) -> AsyncIterator[Values]:
+        """Stream the answer to ``question``; whatever goes wrong, the question is kept."""
+        session.stop = stop = threading.Event()
+        exchange = Exchange(question=question.strip())
+        try:
+            if session.info is None:
+                raise FramewiseError(texts.NO_VIDEO, remedy=texts.NO_VIDEO_REMEDY)
+            foreseen = self._foresee(session, values, question)
+            require(foreseen)
+            session.exchanges.append(exchange)
+            yield {"chat": _messages(session, waiting="…"), "question": "", "busy": True}
+            async for waiting in self._listen(foreseen, exchange, stop):
+                yield {"chat": _messages(session, waiting=waiting)}
+            if stop.is_set() and not exchange.answer:
+                raise Cancelled
+            yield {"chat": _messages(session), "busy": False, "notice": ""}
+        except Cancelled:
+            self._take_back(session, exchange)
+            yield {"chat": _messages(session), "busy": False, "question": question}
+        except FramewiseError as error:
+            self._take_back(session, exchange)
+            yield self._refusal(session, error, question)
+        except Exception as error:
+            self._take_back(session, exchange)
+            yield self._refusal(session, _defect(error), question)
+        finally:
+            stop.set()
+
+    async def _listen(
+        self, foreseen: Foreseen, exchange: Exchange, stop: threading.Event
+    ) -> AsyncIterator[str]:
+        """Fill ``exchange`` as the events come; yields what to show while there are no words."""
+        events: queue.Queue[Event | BaseException | None] = queue.Queue()
+        work = threading.Thread(
+            target=_forward, args=(self.engine, foreseen, stop, events), daemon=True
+        )
+        work.start()
+        waiting = "…"
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            while not events.empty():
+                event = events.get_nowait()
+                if event is None:
+                    return
+                if isinstance(event, BaseException):
+                    raise event
+                if isinstance(event, Text):
+                    exchange.answer += event.text
+                elif isinstance(event, Progress):
+                    waiting = render.stage(event.stage, event.done, event.total)
+                elif isinstance(event, Finished):
+                    exchange.footer = render.actual_text(foreseen, event)
+                    self._learn(foreseen, event)
+            yield waiting
+
+    def stop(self, session: Session) -> None:
+        """End the answer under way within one token."""
+        session.stop.set()
+
+    def clear(self, session: Session, values: Values) -> Values:
+        """Forget the conversation, keep the video."""
+        session.stop.set()
+        session.exchanges = []
+        return {**self.follow(session, values, ""), "chat": [], "busy": False}
+
+    def _foresee(self, session: Session, values: Values, question: str) -> Foreseen:
+        assert session.info is not None
+        return foresee(
+            session.info,
+            Settings(**values),
+            self.engine.card,
+            session.turns(question.strip()),
+            devices=self.engine.devices(),
+            rates=self.rates,
+        )
+
+    def _learn(self, foreseen: Foreseen, finished: Finished) -> None:
+        """Put the measured rates in the place of the foretold ones."""
+        seconds = foreseen.estimate.seconds
+        looking = finished.seconds_to_first_token - finished.read_seconds
+        speed = finished.tokens_per_second
+        self.rates = self.rates.corrected(
+            read=finished.read_seconds / seconds.read if seconds.read else None,
+            prompt=looking / (seconds.vision + seconds.prefill),
+            per_token=1 / speed / seconds.per_token if speed else None,
+        )
+
+    @staticmethod
+    def _take_back(session: Session, exchange: Exchange) -> None:
+        if exchange in session.exchanges and not exchange.answer:
+            session.exchanges.remove(exchange)
+
+    @staticmethod
+    def _refusal(session: Session, error: FramewiseError, question: str) -> Values:
+        return {
+            "chat": _messages(session),
+            "notice": render.notice(error),
+            "question": question,
+            "busy": False,
+        }
+
+
+def _forward(
+    engine: Engine,
+    foreseen: Foreseen,
+    stop: threading.Event,
+    events: queue.Queue[Event | BaseException | None],
+) -> None:
+    """Run in a thread: whatever happens there, its reader hears of it."""
+    try:
+        for event in answer(engine, foreseen, stop=stop):
+            events.put(event)
+        events.put(None)
+    except BaseException as error:
+        events.put(error)
+
+
+def _meter(content: str) -> Values:
+    return {
+        "meter": content,
+        "timeline": "",
+        "plan": "",
+        "fit": gr.update(visible=False),
+        "notice": "",
+    }
+
+
+def _messages(session: Session, *, waiting: str = "") -> list[Message]:
+    messages: list[Message] = []
+    for each in session.exchanges:
+        messages.append({"role": "user", "content": render.typed(each.question)})
+        content = render.answer(each.answer) or f"*{waiting}*"
+        if each.footer:
+            content += f"\n\n<small>{each.footer}</small>"
+        messages.append({"role": "assistant", "content": content})
+    return messages
+
+
+def _data_url(pixels: Any) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=70)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _defect(error: Exception) -> FramewiseError:
+    log.exception("A defect of Framewise", exc_info=error)
+    return FramewiseError(f"{texts.DEFECT} ({type(error).__name__}).", remedy=texts.DEFECT_REMEDY)

@@ -1,0 +1,331 @@
+"""The components of the page and which handler each event calls; decides nothing itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from core.engine.base import Engine
+from core.planning.card import DEMO_MODEL
+from core.planning.families import Limits
+from ui import texts
+from ui.handlers import Handlers, Values
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+EXAMPLES = ASSETS / "examples"
+SETTINGS = (
+    "fps",
+    "min_frames",
+    "max_frames",
+    "max_frame_tokens",
+    "strategy",
+    "start",
+    "end",
+    "min_frame_tokens",
+    "reply_tokens",
+)
+WHOLE = {"min_frames", "max_frames", "max_frame_tokens", "min_frame_tokens", "reply_tokens"}
+Parts = dict[str, Component]
+
+
+def launch(engine: Engine, *, host: str, port: int) -> None:
+    """Serve the page for ``engine`` until interrupted."""
+    page = build(engine)
+    page.queue(max_size=64, default_concurrency_limit=4)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        **launch_options(),
+    )
+
+
+def launch_options() -> dict[str, Any]:
+    """Style and safety of the page, the same in tests."""
+    return {
+        "theme": gr.themes.Base(
+            primary_hue="blue",
+            neutral_hue="gray",
+            radius_size="lg",
+            font=["system-ui", "sans-serif"],
+            font_mono=["ui-monospace", "monospace"],
+        ),
+        "css_paths": ASSETS / "style.css",
+        "head": f"<script>{(ASSETS / 'page.js').read_text(encoding='utf-8')}</script>",
+        "allowed_paths": [str(EXAMPLES)],
+        "max_file_size": "4gb",
+        "footer_links": ["gradio", "settings"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "show_error": False,
+        "share": False,
+        "ssr_mode": False,
+    }
+
+
+def build(engine: Engine) -> gr.Blocks:
+    """The page for one engine."""
+    handlers = Handlers(engine)
+    with gr.Blocks(
+        title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 86400)
+    ) as page:
+        gr.HTML(_header(engine), elem_id="header", padding=False)
+        with gr.Row(elem_id="columns", equal_height=False):
+            with gr.Column(scale=11, min_width=340, elem_id="left"):
+                parts = _left(engine)
+            with gr.Column(scale=9, min_width=340, elem_id="right"):
+                parts |= _right(engine)
+        _wire(handlers, parts, page)
+    return page
+
+
+def _header(engine: Engine) -> str:
+    devices = engine.devices()
+    where = " + ".join(f"{each.name}" for each in devices[:4])
+    return (
+        f'<div class="fw-header"><h1>{texts.TITLE}</h1><span>{texts.TAGLINE}</span>'
+        f"<em>{engine.card.name}</em><em>{where}</em>"
+        '<button type="button" id="dark" aria-label="Dark or light">◐</button></div>'
+    )
+
+
+def _left(engine: Engine) -> Parts:
+    limits = engine.card.limits
+    parts: Parts = {
+        "video": gr.Video(
+            label=texts.LABELS["video"],
+            sources=["upload"],
+            elem_id="player",
+            height=232,
+            buttons=[],
+        )
+    }
+    with gr.Row(elem_id="examples"):
+        for entry in examples():
+            parts[f"example:{entry['file']}"] = gr.Button(
+                entry["title"], size="sm", variant="secondary", min_width=60
+            )
+    parts["line"] = gr.HTML(elem_id="line", padding=False)
+    parts["timeline"] = gr.HTML(elem_id="timeline", padding=False)
+    parts["strip"] = gr.HTML(elem_id="strip", padding=False)
+    with gr.Row(elem_id="sliders"):
+        parts |= _sliders(limits)
+    with gr.Accordion(texts.LABELS["advanced"], open=False, elem_id="advanced"), gr.Row():
+        parts |= _advanced(engine)
+    parts["meter"] = gr.HTML(
+        f'<p class="fw-quiet">{texts.EMPTY_METER}</p>', elem_id="meter", padding=False
+    )
+    parts["fit"] = gr.Button(texts.LABELS["fit"], visible=False, size="sm", elem_id="fit")
+    parts["plan"] = gr.Textbox(visible="hidden", elem_id="plan")
+    return parts
+
+
+def _sliders(limits: Limits) -> Parts:
+    def slider(name: str, low: float, high: float, value: float, step: float) -> Component:
+        return gr.Slider(
+            low,
+            high,
+            value=value,
+            step=step,
+            label=texts.LABELS[name],
+            elem_id=name.replace("_", "-"),
+            min_width=240,
+        )
+
+    most = limits.max_frames
+    return {
+        "fps": slider("fps", 0.05, max(8.0, limits.fps), limits.fps, 0.05),
+        "max_frames": slider("max_frames", 2, most, most, 2),
+        "max_frame_tokens": slider(
+            "max_frame_tokens", 4, max(256, limits.max_frame_tokens), limits.max_frame_tokens, 4
+        ),
+        "min_frames": slider("min_frames", 2, min(most, 128), limits.min_frames, 2),
+    }
+
+
+def _advanced(engine: Engine) -> Parts:
+    limits, labels = engine.card.limits, texts.LABELS
+    reply = min(512, engine.card.context_tokens // 4)
+    return {
+        "strategy": gr.Radio(
+            ["fps", "uniform"], value="fps", label=labels["strategy"], elem_id="strategy"
+        ),
+        "start": gr.Number(label=labels["start"], elem_id="start", min_width=120),
+        "end": gr.Number(label=labels["end"], elem_id="end", min_width=120),
+        "min_frame_tokens": gr.Number(
+            label=labels["min_frame_tokens"],
+            placeholder=str(limits.min_frame_tokens),
+            elem_id="min-frame-tokens",
+            min_width=120,
+        ),
+        "reply_tokens": gr.Number(
+            value=reply, label=labels["reply_tokens"], elem_id="reply-tokens", min_width=120
+        ),
+    }
+
+
+def _right(engine: Engine) -> Parts:
+    parts: Parts = {
+        "chat": gr.Chatbot(
+            elem_id="chat",
+            height="100%",
+            show_label=False,
+            placeholder=texts.EMPTY_CHAT,
+            buttons=["copy"],
+            feedback_options=None,
+            latex_delimiters=[],
+            layout="bubble",
+        ),
+        "notice": gr.HTML(elem_id="notice", padding=False),
+    }
+    if engine.card.folder.resolve() == DEMO_MODEL:
+        gr.HTML(
+            f'<p class="fw-quiet">{texts.DEMO_NOTICE}</p>', elem_id="demo-notice", padding=False
+        )
+    with gr.Row(elem_id="asking"):
+        parts["question"] = gr.Textbox(
+            placeholder=texts.ASK_PLACEHOLDER,
+            show_label=False,
+            container=False,
+            elem_id="question",
+            lines=1,
+            max_lines=6,
+            scale=8,
+        )
+        labels = texts.LABELS
+        parts["ask"] = gr.Button(labels["ask"], variant="primary", elem_id="ask", min_width=80)
+        parts["stop"] = gr.Button(
+            labels["stop"], variant="stop", visible=False, elem_id="stop", min_width=80
+        )
+        parts["clear"] = gr.Button(labels["clear"], elem_id="clear", min_width=80)
+    return parts
+
+
+def examples() -> list[dict[str, Any]]:
+    """The example clips, in the order of examples.toml."""
+    with (EXAMPLES / "examples.toml").open("rb") as file:
+        found: list[dict[str, Any]] = tomllib.load(file)["example"]
+    return found
+
+
+def _wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
+    of = handlers.sessions.of
+    inputs = {parts[name] for name in (*SETTINGS, "video", "question")}
+    shown = [parts[n] for n in ("meter", "timeline", "plan", "fit", "notice")]
+    talk = [parts[n] for n in ("chat", "question", "ask", "stop", "notice")]
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    gpu = {"concurrency_id": "gpu", "concurrency_limit": handlers.engine.capacity}
+
+    def run(call: Callable[..., Values]) -> Callable[..., dict[Component, Any]]:
+        def handler(data: dict[Component, Any], request: gr.Request) -> dict[Component, Any]:
+            return _updates(parts, call(of(request.session_hash), data))
+
+        return handler
+
+    def settings(data: dict[Component, Any]) -> Values:
+        return {name: _value(name, data[parts[name]]) for name in SETTINGS}
+
+    def question(data: dict[Component, Any]) -> str:
+        return data[parts["question"]] or ""
+
+    opened = run(lambda s, d: handlers.open_video(d[parts["video"]], s, settings(d), question(d)))
+    moved = run(lambda s, d: handlers.follow(s, settings(d), question(d)))
+    cleared = run(lambda s, d: handlers.clear(s, settings(d)))
+    fitted = run(lambda s, d: handlers.fit(s))
+
+    async def asked(
+        data: dict[Component, Any], request: gr.Request
+    ) -> AsyncIterator[dict[Component, Any]]:
+        session = of(request.session_hash)
+        async for each in handlers.ask(session, settings(data), question(data)):
+            yield _updates(parts, each)
+
+    def filled(request: gr.Request) -> Iterator[str]:
+        yield from handlers.fill_strip(of(request.session_hash))
+
+    def stopped(request: gr.Request) -> None:
+        handlers.stop(of(request.session_hash))
+
+    def left(request: gr.Request) -> None:
+        handlers.sessions.drop(request.session_hash)
+
+    parts["video"].change(
+        opened, inputs, [*shown, parts["line"], parts["chat"]], api_visibility="private"
+    )
+    gr.on(
+        [parts[n].change for n in (*SETTINGS, "question")],
+        moved,
+        inputs,
+        shown,
+        trigger_mode="always_last",
+        **quick,
+    )
+    parts["plan"].change(
+        filled,
+        None,
+        parts["strip"],
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    gr.on(
+        [parts["question"].submit, parts["ask"].click],
+        asked,
+        inputs,
+        talk,
+        show_progress="hidden",
+        api_name="ask",
+        **gpu,
+    )
+    parts["stop"].click(stopped, None, None, **quick)
+    gr.on(
+        [parts["clear"].click, parts["chat"].clear],
+        cleared,
+        inputs,
+        [*shown, *talk[:-1]],
+        **quick,
+    )
+    parts["fit"].click(fitted, inputs, [parts[n] for n in SETTINGS], **quick)
+    for entry in examples():
+        _wire_example(parts, entry)
+    page.unload(left)
+
+
+def _wire_example(parts: Parts, entry: dict[str, Any]) -> None:
+    """A click loads the clip, and puts its first question where it can be asked."""
+
+    def load() -> tuple[str, str]:
+        return str(EXAMPLES / entry["file"]), entry["questions"][0]
+
+    parts[f"example:{entry['file']}"].click(
+        load,
+        None,
+        [parts["video"], parts["question"]],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def _updates(parts: Parts, values: Values) -> dict[Component, Any]:
+    """Names to components; "busy" is which of Ask and Stop can be seen."""
+    updates = {parts[name]: value for name, value in values.items() if name != "busy"}
+    if "busy" in values:
+        updates[parts["ask"]] = gr.update(visible=not values["busy"])
+        updates[parts["stop"]] = gr.update(visible=values["busy"])
+    return updates
+
+
+def _value(name: str, value: Any) -> Any:
+    """What a component holds, as Settings takes it: whole numbers come as floats."""
+    if name in WHOLE and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

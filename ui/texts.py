@@ -1,0 +1,41 @@
+"""Every sentence of the page that is not computed."""
+
+from __future__ import annotations
+
+TITLE = "Framewise"
+TAGLINE = "Ask your video. See the cost first."
+EMPTY_METER = "Upload a video, or pick an example: the frames and their cost appear here."
+EMPTY_CHAT = "Upload a video and ask about it."
+ASK_PLACEHOLDER = "Ask about the video…"
+DEMO_NOTICE = (
+    "This is a small demo model that knows coloured shapes only. For real videos start Framewise "
+    "with a real checkpoint: <code>python app.py --model Qwen/Qwen3-VL-8B-Instruct</code>"
+)
+LABELS = {
+    "video": "Video",
+    "fps": "FPS",
+    "min_frames": "Frames, at least",
+    "max_frames": "Frames, at most",
+    "max_frame_tokens": "Patches per frame",
+    "strategy": "Sampling",
+    "start": "Start (seconds)",
+    "end": "End (seconds)",
+    "min_frame_tokens": "Patches per frame, at least",
+    "reply_tokens": "Reply, at most (tokens)",
+    "ask": "Ask",
+    "stop": "Stop",
+    "clear": "Clear",
+    "fit": "Fit",
+    "advanced": "Advanced",
+}
+STAGES = {
+    "reading": "Reading frames",
+    "waiting": "Waiting for the model to be free",
+    "thinking": "The model is looking at the frames",
+}
+NO_VIDEO = "There is no video yet."
+NO_VIDEO_REMEDY = "Upload one, or pick an example."
+DEFECT = "Something went wrong in Framewise itself"
+DEFECT_REMEDY = (
+    "Your video and conversation are still here. Please report it with the server's log."
+)
