@@ -68,8 +68,12 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 def serve(
     model: Model = DEMO,
     device: Device = "auto",
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 7860,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on.", envvar="GRADIO_SERVER_NAME")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Port to listen on.", envvar="GRADIO_SERVER_PORT")
+    ] = 7860,
 ) -> None:
     """Start the page (the default)."""
     from core.engine.local import load_engine

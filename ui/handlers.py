@@ -56,8 +56,7 @@ class Handlers:
                 fault = _defect(error)
         updates = self.follow(session, values, question)
         line = render.video_line(session.info, session.name) if session.info else ""
-        shown = render.notice(fault) or updates["notice"]
-        return {**updates, "notice": shown, "line": line, "chat": []}
+        return {**updates, "notice": render.notice(fault), "line": line, "chat": []}
 
     def follow(self, session: Session, values: Values, question: str) -> Values:
         """The meter after a slider moved or a letter was typed: arithmetic, no decoding."""
@@ -77,7 +76,6 @@ class Handlers:
             "timeline": render.timeline(plan, session.info),
             "plan": ",".join(map(str, (session.name, plan.width, plan.height, *plan.indices))),
             "fit": gr.update(visible=remedy is not None and remedy.settings is not None),
-            "notice": "",
         }
 
     def fit(self, session: Session) -> Values:
@@ -127,12 +125,17 @@ class Handlers:
             foreseen = self._foresee(session, values, question)
             require(foreseen)
             session.exchanges.append(exchange)
-            yield {"chat": _messages(session, waiting="…"), "question": "", "busy": True}
+            yield {
+                "chat": _messages(session, waiting="…"),
+                "question": "",
+                "notice": "",
+                "busy": True,
+            }
             async for waiting in self._listen(foreseen, exchange, stop):
                 yield {"chat": _messages(session, waiting=waiting)}
             if stop.is_set() and not exchange.answer:
                 raise Cancelled
-            yield {"chat": _messages(session), "busy": False, "notice": ""}
+            yield {"chat": _messages(session), "busy": False}
         except Cancelled:
             self._take_back(session, exchange)
             yield {"chat": _messages(session), "busy": False, "question": question}
@@ -240,7 +243,6 @@ def _meter(content: str) -> Values:
         "timeline": "",
         "plan": "",
         "fit": gr.update(visible=False),
-        "notice": "",
     }
 
 

@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.components import Component
 
 from core.engine.base import Engine
+from core.errors import SettingsError
 from core.planning.card import DEMO_MODEL
 from core.planning.families import Limits
 from ui import texts
@@ -39,14 +40,20 @@ Parts = dict[str, Component]
 
 
 def launch(engine: Engine, *, host: str, port: int) -> None:
-    """Serve the page for ``engine`` until interrupted."""
+    """Serve the page for ``engine`` until interrupted.
+
+    Raises:
+        SettingsError: the address is taken or not this machine's.
+    """
     page = build(engine)
     page.queue(max_size=64, default_concurrency_limit=4)
-    page.launch(
-        server_name=host,
-        server_port=port,
-        **launch_options(),
-    )
+    try:
+        page.launch(server_name=host, server_port=port, **launch_options())
+    except OSError as error:  # what gradio raises where it cannot listen
+        raise SettingsError(
+            f"Nothing can listen on {host}, port {port}: {error}",
+            remedy="Stop the other program, or choose another port, for example --port 7861.",
+        ) from error
 
 
 def launch_options() -> dict[str, Any]:
@@ -219,8 +226,8 @@ def examples() -> list[dict[str, Any]]:
 
 def _wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
     of = handlers.sessions.of
-    inputs = {parts[name] for name in (*SETTINGS, "video", "question")}
-    shown = [parts[n] for n in ("meter", "timeline", "plan", "fit", "notice")]
+    inputs = {parts[name] for name in (*SETTINGS, "question")}
+    shown = [parts[n] for n in ("meter", "timeline", "plan", "fit")]
     talk = [parts[n] for n in ("chat", "question", "ask", "stop", "notice")]
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     gpu = {"concurrency_id": "gpu", "concurrency_limit": handlers.engine.capacity}
@@ -259,7 +266,10 @@ def _wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
         handlers.sessions.drop(request.session_hash)
 
     parts["video"].change(
-        opened, inputs, [*shown, parts["line"], parts["chat"]], api_visibility="private"
+        opened,
+        inputs | {parts["video"]},
+        [*shown, *(parts[n] for n in ("notice", "line", "chat"))],
+        api_visibility="private",
     )
     gr.on(
         [parts[n].change for n in (*SETTINGS, "question")],
