@@ -12,8 +12,7 @@ from gradio.components import Component
 
 from core.engine.base import Engine
 from core.errors import SettingsError
-from core.planning.card import DEMO_MODEL
-from core.planning.families import Limits
+from core.planning.card import DEMO_MODEL, ModelCard
 from ui import texts
 from ui.handlers import Handlers, Values
 
@@ -106,7 +105,6 @@ def _header(engine: Engine) -> str:
 
 
 def _left(engine: Engine) -> Parts:
-    limits = engine.card.limits
     parts: Parts = {
         "video": gr.Video(
             label=texts.LABELS["video"],
@@ -125,7 +123,7 @@ def _left(engine: Engine) -> Parts:
     parts["timeline"] = gr.HTML(elem_id="timeline", padding=False)
     parts["strip"] = gr.HTML(elem_id="strip", padding=False)
     with gr.Row(elem_id="sliders"):
-        parts |= _sliders(limits)
+        parts |= _sliders(engine.card)
     with gr.Accordion(texts.LABELS["advanced"], open=False, elem_id="advanced"), gr.Row():
         parts |= _advanced(engine)
     parts["meter"] = gr.HTML(
@@ -136,7 +134,9 @@ def _left(engine: Engine) -> Parts:
     return parts
 
 
-def _sliders(limits: Limits) -> Parts:
+def _sliders(card: ModelCard) -> Parts:
+    limits = card.limits
+
     def slider(name: str, low: float, high: float, value: float, step: float) -> Component:
         return gr.Slider(
             low,
@@ -149,12 +149,11 @@ def _sliders(limits: Limits) -> Parts:
         )
 
     most = limits.max_frames
+    highest = min(card.family.limits.max_frame_tokens, 4 * limits.max_frame_tokens)
     return {
         "fps": slider("fps", 0.05, max(8.0, limits.fps), limits.fps, 0.05),
         "max_frames": slider("max_frames", 2, most, most, 2),
-        "max_frame_tokens": slider(
-            "max_frame_tokens", 4, max(256, limits.max_frame_tokens), limits.max_frame_tokens, 4
-        ),
+        "max_frame_tokens": slider("max_frame_tokens", 4, highest, limits.max_frame_tokens, 4),
         "min_frames": slider("min_frames", 2, min(most, 128), limits.min_frames, 2),
     }
 

@@ -94,7 +94,8 @@ def _pixel_limits(frames: int, settings: Settings, card: ModelCard) -> tuple[int
 
     ``fetch_video`` of qwen-vl-utils (the link is at families.FAMILIES). There a floor that the
     user did not ask for would push the video over a budget that the user did ask for, and an upper
-    limit under it is an assertion error; here that floor gives way.
+    limit under it is an assertion error; here that floor gives way. A checkpoint's own upper limit
+    is what is used where the user sets none; the family's can never be passed.
     """
     area, limits = card.patches.factor**2, card.limits
     budget = settings.video_token_budget or limits.video_tokens
@@ -107,14 +108,14 @@ def _pixel_limits(frames: int, settings: Settings, card: ModelCard) -> tuple[int
             remedy=f"Raise video_token_budget to {steps:,}, or take {budget * 2:,} frames or less.",
         )
     floor = settings.min_frame_tokens
+    most = settings.max_frame_tokens or max(limits.max_frame_tokens, 1.05 * (floor or 0))
     if floor is None:
-        floor = min(limits.min_frame_tokens, settings.max_frame_tokens or limits.min_frame_tokens)
+        floor = min(limits.min_frame_tokens, int(most))
         if settings.video_token_budget:
             floor = max(1, min(floor, int(per_frame / 1.05 / area)))
-    ceiling = max(min(limits.max_frame_tokens * area, per_frame), int(floor * area * 1.05))
-    if settings.max_frame_tokens:
-        ceiling = min(settings.max_frame_tokens * area, ceiling)
-    return floor * area, ceiling, budget * area
+    highest = card.family.limits.max_frame_tokens
+    ceiling = max(min(highest * area, per_frame), int(floor * area * 1.05))
+    return floor * area, min(most * area, ceiling), budget * area
 
 
 def _step_times(times: tuple[float, ...], step: int) -> tuple[float, ...]:

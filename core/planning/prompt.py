@@ -35,7 +35,7 @@ class PromptWriter:
         self._template = template
         added = tokenizer.get_added_tokens_decoder().values()
         self._special = [token.content for token in added if token.special]
-        self.count = lru_cache(maxsize=4096)(self._count)
+        self.count = lru_cache(maxsize=65536)(self._count)
 
     def render(self, turns: Sequence[Turn]) -> str:
         """The prompt as text, the video's place marked by the checkpoint's marker token."""
