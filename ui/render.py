@@ -198,6 +198,9 @@ def actual_text(foreseen: Foreseen, finished: Finished) -> str:
         f"(foretold {found.seconds.first_token:.2f})",
         f"{finished.tokens_per_second:.0f} tokens/s",
     ]
+    on_gpus = [each.peak for each in found.memory if each.device.kind == "cuda"]
+    if on_gpus:
+        parts.append(f"peak {size(sum(finished.peak_bytes))} (foretold {size(sum(on_gpus))})")
     if finished.reason == "length":
         parts.append(f"cut at {finished.reply_tokens:,} tokens")
     if finished.reason == "stopped":

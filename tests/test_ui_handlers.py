@@ -1,0 +1,154 @@
+"""The handlers without a browser: what a person did goes in, updates come out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.planning import DEMO_MODEL, ModelCard, load_card
+from fake_engine import FakeEngine, wait_until
+from tiny_checkpoint import write_tiny_checkpoint
+from ui.handlers import Handlers
+from ui.sessions import IDLE_SECONDS, Session, Sessions
+
+CLIP = str(DEMO_MODEL.parent / "examples" / "order.mp4")
+VALUES: dict[str, Any] = {"fps": 1.0, "min_frames": 4, "max_frames": 64, "max_frame_tokens": 64}
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
+    return load_card(str(write_tiny_checkpoint(tmp_path_factory.mktemp("handlers") / "tiny")))
+
+
+@pytest.fixture
+def handlers(card: ModelCard) -> Handlers:
+    return Handlers(FakeEngine(card, words=["One ", "two."]))
+
+
+def opened(handlers: Handlers, path: str | None = CLIP) -> Session:
+    session = Session()
+    handlers.open_video(path, session, VALUES, "")
+    return session
+
+
+def asked(handlers: Handlers, session: Session, question: str) -> list[dict[str, Any]]:
+    async def collect() -> list[dict[str, Any]]:
+        return [update async for update in handlers.ask(session, VALUES, question)]
+
+    return asyncio.run(collect())
+
+
+def test_a_question_is_answered_and_remembered(handlers: Handlers) -> None:
+    session = opened(handlers)
+    updates = asked(handlers, session, "What happens?")
+    assert updates[0]["busy"] is True
+    assert updates[-1]["busy"] is False
+    assert "One two." in updates[-1]["chat"][-1]["content"]
+    asked(handlers, session, "And then?")
+    assert [turn.text for turn in session.turns("x")] == [
+        "What happens?", "One two.", "And then?", "One two.", "x",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "question", "message"),
+    [
+        (None, "What?", "There is no video yet"),
+        (CLIP, "  ", "The question is empty"),
+        (CLIP, "word " * 40_000, "exceed the 32,768"),
+    ],
+    ids=["no-video", "empty", "too-long"],
+)
+def test_a_refused_question_is_given_back_with_a_notice(
+    handlers: Handlers, path: str | None, question: str, message: str
+) -> None:
+    session = opened(handlers, path)
+    (update,) = asked(handlers, session, question)
+    assert message in update["notice"]
+    assert update["question"] == question
+    assert session.exchanges == []
+
+
+def test_a_defect_of_the_engine_keeps_question_and_details_apart(handlers: Handlers) -> None:
+    session = opened(handlers)
+    handlers.engine.fail_with = ZeroDivisionError("secret")  # type: ignore[attr-defined]
+    update = asked(handlers, session, "What?")[-1]
+    assert "ZeroDivisionError" in update["notice"]
+    assert "secret" not in update["notice"]
+    assert update["question"] == "What?"
+
+
+def test_stop_keeps_what_was_said(card: ModelCard) -> None:
+    engine = FakeEngine(card, words=["word "] * 500, pause_seconds=0.02)
+    handlers = Handlers(engine)
+    session = opened(handlers)
+    stopper = threading.Timer(0.8, lambda: handlers.stop(session))
+    stopper.start()
+    update = asked(handlers, session, "Go on")[-1]
+    assert "stopped" in update["chat"][-1]["content"]
+    assert 0 < engine.said < 500
+    assert wait_until(lambda: engine.answering == 0)
+
+
+def test_settings_that_contradict_each_other_are_told_in_the_meter(handlers: Handlers) -> None:
+    session = opened(handlers)
+    update = handlers.follow(session, {**VALUES, "start": 5.0, "end": 2.0}, "")
+    assert "start (5 s) is not before end (2 s)" in update["meter"]
+    assert session.foreseen is None
+    assert list(handlers.fill_strip(session)) == [""]
+
+
+def test_fit_gives_values_that_fit(handlers: Handlers) -> None:
+    session = opened(handlers)
+    values = {**VALUES, "fps": 30.0, "max_frames": 768, "max_frame_tokens": 768}
+    update = handlers.follow(session, values, "")
+    assert 'data-verdict="over_context"' in update["meter"]
+    assert update["fit"]["visible"] is True
+    fitting = {**values, **handlers.fit(session)}
+    assert 'data-verdict="fits"' in handlers.follow(session, fitting, "")["meter"]
+
+
+def test_the_strip_shows_exactly_the_planned_frames(handlers: Handlers) -> None:
+    session = opened(handlers)
+    last = list(handlers.fill_strip(session))[-1]
+    assert session.foreseen is not None
+    assert last.count("<img") == len(session.foreseen.plan.indices)
+    assert set(session.pictures) == set(session.foreseen.plan.indices)
+
+
+def test_a_refused_file_leaves_nothing_of_the_old_video(handlers: Handlers, tmp_path: Path) -> None:
+    session = opened(handlers)
+    asked(handlers, session, "What happens?")
+    fake = tmp_path / "fake.mp4"
+    fake.write_text("not a video")
+    update = handlers.open_video(str(fake), session, VALUES, "")
+    assert "is not a video" in update["notice"]
+    assert update["chat"] == []
+    assert session.info is None
+    assert session.exchanges == []
+
+
+def test_rates_follow_what_was_measured(handlers: Handlers) -> None:
+    session = opened(handlers)
+    assert session.foreseen is not None
+    assert session.foreseen.estimate.seconds.rough
+    asked(handlers, session, "What happens?")
+    handlers.follow(session, VALUES, "")
+    assert not session.foreseen.estimate.seconds.rough
+
+
+def test_sessions_are_apart_and_forgotten_when_closed_or_idle() -> None:
+    sessions = Sessions()
+    first, second = sessions.of("a"), sessions.of("b")
+    assert sessions.of("a") is first
+    assert first is not second
+    sessions.drop("a")
+    assert first.stop.is_set()
+    assert not second.stop.is_set()
+    second.used -= IDLE_SECONDS + 1
+    assert sessions.of("c") is not second
+    assert second.stop.is_set()

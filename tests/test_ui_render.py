@@ -1,0 +1,141 @@
+"""Numbers and model output become text: truth tables."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+import pytest
+
+from core.asking import Foreseen, foresee
+from core.engine.base import Finished
+from core.errors import FramewiseError
+from core.planning import ModelCard, Settings, Turn, load_card, parse_devices
+from core.video import VideoInfo, describe_video
+from tiny_checkpoint import write_tiny_checkpoint
+from ui import render
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
+    return load_card(str(write_tiny_checkpoint(tmp_path_factory.mktemp("render") / "tiny")))
+
+
+def foreseen(card: ModelCard, *, devices: str = "24GiB", **settings: object) -> Foreseen:
+    info = describe_video(width=1280, height=720, duration_seconds=60, frame_rate=30)
+    return foresee(
+        info,
+        Settings(**settings),  # type: ignore[arg-type]
+        card,
+        [Turn("user", "What happens?")],
+        devices=parse_devices(devices),
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00.0"), (6.25, "0:06.2"), (65.96, "1:05.9"), (3725.4, "1:02:05")],
+)
+def test_clock(seconds: float, text: str) -> None:
+    assert render.clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("It appears at 6.2 seconds.", "It appears at [6.2](#t=6.2) seconds."),
+        ("At 1 second.", "At [1](#t=1) second."),
+        (
+            "At 2.2, 6.2 and 9.8 seconds.",
+            "At [2.2](#t=2.2), [6.2](#t=6.2) and [9.8](#t=9.8) seconds.",
+        ),
+        ("From 01:05 to 1:02:03.", "From [01:05](#t=65) to [1:02:03](#t=3723)."),
+        ("Three shapes, 5 stars, 16:9.", "Three shapes, 5 stars, 16:9."),
+        ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;"),
+        ("![a](http://example.org/b)", "!\\[a](http://example.org/b)"),
+    ],
+    ids=["seconds", "one-second", "list", "clock", "no-times", "html", "picture"],
+)
+def test_answer_links_times_and_fetches_nothing(said: str, shown: str) -> None:
+    assert render.answer(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("settings", "verdict", "words"),
+    [
+        ({"fps": 1}, "fits", "fits, "),
+        ({"fps": 20, "max_frames": 768, "video_token_budget": 90000}, "over_context", "too much"),
+    ],
+    ids=["fits", "over"],
+)
+def test_meter_says_the_verdict_in_words(
+    card: ModelCard, settings: dict[str, object], verdict: str, words: str
+) -> None:
+    found = foreseen(card, **settings)
+    page = render.meter(found)
+    assert f'data-verdict="{verdict}"' in page
+    assert words in page
+    assert f"{found.estimate.tokens.prompt:,} tokens" in page
+    assert ("max_frame_tokens to " in page) == (verdict != "fits")
+
+
+def test_meter_shows_one_bar_for_each_device(card: ModelCard) -> None:
+    page = render.meter(foreseen(card, devices="2x24GiB"))
+    assert re.findall(r"<span>(cuda:\d)</span>", page) == ["cuda:0", "cuda:1"]
+
+
+def test_strip_has_each_planned_frame_once_with_its_time(card: ModelCard) -> None:
+    found = foreseen(card, fps=1)
+    page = render.strip(found.plan, found.info, {found.plan.indices[3]: "data:image/jpeg;base64,x"})
+    assert re.findall(r'data-index="(\d+)"', page) == [str(i) for i in found.plan.indices]
+    assert page.count("<img") == 1
+
+
+def test_video_line_escapes_the_name_and_tells_a_varying_rate() -> None:
+    info = VideoInfo(
+        width=640,
+        height=360,
+        duration_seconds=12.0,
+        frame_rate=Fraction(30000, 1001),
+        frame_count=360,
+        variable_rate=True,
+        codec="h264",
+    )
+    line = render.video_line(info, "<b>.mp4")
+    assert "&lt;b&gt;.mp4" in line
+    assert "29.97 fps (varies)" in line
+
+
+def test_notice_gives_message_and_remedy_and_escapes_both() -> None:
+    page = render.notice(FramewiseError("a < b", remedy="Try <c>."))
+    assert "a &lt; b" in page
+    assert "Try &lt;c&gt;." in page
+    assert render.notice(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "words"),
+    [
+        (0, "end", "as foretold"),
+        (3, "end", "3 more than"),
+        (0, "length", "cut at"),
+        (-2, "stopped", "2 fewer"),
+    ],
+    ids=["equal", "more", "length", "stopped"],
+)
+def test_actual_text_compares_with_the_forecast(
+    card: ModelCard, more: int, reason: str, words: str
+) -> None:
+    found = foreseen(card, fps=1)
+    finished = Finished(
+        prompt_tokens=found.estimate.tokens.prompt + more,
+        reply_tokens=12,
+        seconds_to_first_token=0.5,
+        tokens_per_second=40.0,
+        peak_bytes=(2**30,),
+        reason=reason,  # type: ignore[arg-type]
+    )
+    text = render.actual_text(found, finished)
+    assert words in text
+    assert "40 tokens/s" in text
+    assert "peak 1.0 GiB" in text
