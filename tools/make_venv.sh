@@ -19,5 +19,8 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 fi
 rm -rf "$venv"
 if "$python" -m virtualenv "$venv" >/dev/null 2>&1; then exit 0; fi
+if "$python" -m venv --without-pip "$venv" &&
+    "$python" -m pip --python "$venv/bin/python" install --quiet pip; then exit 0; fi
+rm -rf "$venv"
 echo "$python cannot make virtual environments. Install them first: apt install python3-venv" >&2
 exit 1
