@@ -152,3 +152,25 @@ def test_sessions_are_apart_and_forgotten_when_closed_or_idle() -> None:
     second.used -= IDLE_SECONDS + 1
     assert sessions.of("c") is not second
     assert second.stop.is_set()
+
+
+def test_the_meter_counts_the_answer_as_history_for_the_sliders_as_they_are_by_then(
+    handlers: Handlers,
+) -> None:
+    session = opened(handlers)
+    before = session.foreseen
+    assert before is not None
+
+    async def ask_and_move() -> dict[str, Any]:
+        last: dict[str, Any] = {}
+        async for update in handlers.ask(session, VALUES, "What happens?"):
+            handlers.follow(session, {**VALUES, "fps": 2.0}, "")  # the slider moves meanwhile
+            last = update
+        return last
+
+    update = asyncio.run(ask_and_move())
+    after = session.foreseen
+    assert after is not None
+    assert after.estimate.tokens.history > 0
+    assert len(after.plan.indices) > len(before.plan.indices)
+    assert f"{after.estimate.tokens.prompt:,} tokens" in update["meter"]

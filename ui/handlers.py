@@ -60,6 +60,7 @@ class Handlers:
 
     def follow(self, session: Session, values: Values, question: str) -> Values:
         """The meter after a slider moved or a letter was typed: arithmetic, no decoding."""
+        session.values, session.question = values, question
         if session.info is None:
             return _meter(f'<p class="fw-quiet">{texts.EMPTY_METER}</p>')
         try:
@@ -115,6 +116,10 @@ class Handlers:
         if missing:
             yield render.strip(plan, info, session.pictures)
 
+    def _again(self, session: Session) -> Values:
+        """The meter now that there is more history, for the sliders as they are by now."""
+        return self.follow(session, session.values, session.question)
+
     async def ask(self, session: Session, values: Values, question: str) -> AsyncIterator[Values]:
         """Stream the answer to ``question``; whatever goes wrong, the question is kept."""
         session.stop = stop = threading.Event()
@@ -135,7 +140,7 @@ class Handlers:
                 yield {"chat": _messages(session, waiting=waiting)}
             if stop.is_set() and not exchange.answer:
                 raise Cancelled
-            yield {"chat": _messages(session), "busy": False}
+            yield {"chat": _messages(session), "busy": False, **self._again(session)}
         except Cancelled:
             self._take_back(session, exchange)
             yield {"chat": _messages(session), "busy": False, "question": question}

@@ -290,7 +290,7 @@ def _wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
         [parts["question"].submit, parts["ask"].click],
         asked,
         inputs,
-        talk,
+        [*talk, *shown],
         show_progress="hidden",
         api_name="ask",
         **gpu,

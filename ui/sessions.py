@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.asking import Foreseen
 from core.planning import Turn
@@ -31,7 +32,8 @@ class Session:
     Attributes:
         info: the video, None before one is there.
         exchanges: the conversation about it.
-        foreseen: what the sliders now mean, None while they or the video make no plan.
+        values, question: the sliders and the question box as they were last seen.
+        foreseen: what they mean, None while they or the video make no plan.
         stop: ends the request under way.
         pictures: thumbnails of this video as data URLs, by frame index.
         used: when a handler last looked at it.
@@ -40,6 +42,8 @@ class Session:
     info: VideoInfo | None = None
     name: str = ""
     exchanges: list[Exchange] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    question: str = ""
     foreseen: Foreseen | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     pictures: OrderedDict[int, str] = field(default_factory=OrderedDict)
