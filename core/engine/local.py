@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from core.engine.base import Event, Finished, Progress, Request, Started, Text
 from core.errors import Cancelled, CheckpointError, ContextOverflow, MemoryOverflow, SettingsError
 from core.planning.card import ModelCard
-from core.planning.forecast import run_dtype
+from core.planning.forecast import run_dtype, weight_bytes
 from core.planning.machine import GIB, Device, processor, this_machine
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def load_engine(card: ModelCard, *, device: str = "auto") -> LocalEngine:
     """
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     devices = choose_devices(device)
+    _check_weights(card, devices)
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -317,10 +318,23 @@ def choose_devices(device: str) -> tuple[Device, ...]:
     return found
 
 
+def _check_weights(card: ModelCard, devices: tuple[Device, ...]) -> None:
+    """Refuse before loading what cannot end well: half-loaded weights take the machine down."""
+    needed = weight_bytes(card, devices[0])
+    available = sum(each.capacity_bytes for each in devices)
+    if needed > available:
+        names = ", ".join(each.name for each in devices)
+        raise MemoryOverflow(
+            f"The weights of {card.name} need {needed / GIB:.1f} GiB in "
+            f"{run_dtype(card, devices[0])}; {names} have {available / GIB:.1f} GiB.",
+            remedy="Choose a smaller checkpoint, or a machine with more memory.",
+        )
+
+
 def _device_map(card: ModelCard, devices: tuple[Device, ...]) -> Any:
     """All on the first device where it fits with a fifth to spare, otherwise spread."""
     first = devices[0]
-    if len(devices) == 1 or card.parameters * 2 * 1.2 < first.capacity_bytes:
+    if len(devices) == 1 or weight_bytes(card, first) * 1.2 < first.capacity_bytes:
         return {"": first.name}
     return "auto"
 

@@ -178,6 +178,11 @@ def run_dtype(card: ModelCard, device: Device) -> str:
     return "float32" if device.kind == "cpu" else card.dtype
 
 
+def weight_bytes(card: ModelCard, device: Device) -> int:
+    """What the weights take on ``device``, at the precision they are held in there."""
+    return card.parameters * DTYPE_BYTES.get(run_dtype(card, device), 2)
+
+
 def _memory(
     plan: Plan, card: ModelCard, tokens: Tokens, devices: tuple[Device, ...]
 ) -> tuple[DeviceMemory, ...]:
@@ -189,7 +194,7 @@ def _memory(
     tokens; this gives 0.95 / 3.8 / 11.4.
     """
     size = DTYPE_BYTES.get(run_dtype(card, devices[0]), 2)
-    weights = card.parameters * size
+    weights = weight_bytes(card, devices[0])
     text, vision = card.text, card.vision
     kv_cache = 2 * text.layers * text.kv_heads * text.head_dim * tokens.total * size
     patches = plan.grid[0] * plan.grid[1] * plan.grid[2]
