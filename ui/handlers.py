@@ -21,7 +21,7 @@ from core.errors import Cancelled, FramewiseError
 from core.planning import Settings, rough_rates
 from core.video import iter_frames, probe
 from ui import render, texts
-from ui.sessions import Exchange, Session, Sessions
+from ui.sessions import Exchange, Pictures, Session, Sessions
 
 log = logging.getLogger(__name__)
 THUMBNAIL_PIXELS = 96 * 54
@@ -45,7 +45,7 @@ class Handlers:
         """A new video starts a new conversation; None (removed, or refused) ends the old one."""
         session.stop.set()
         session.info, session.name, session.foreseen = None, "", None
-        session.exchanges, session.pictures = [], type(session.pictures)()
+        session.exchanges, session.pictures = [], Pictures()
         fault: FramewiseError | None = None
         if path is not None:
             try:
@@ -97,24 +97,25 @@ class Handlers:
         if foreseen is None:
             yield ""
             return
-        info, plan = foreseen.info, foreseen.plan
-        yield render.strip(plan, info, session.pictures)
-        missing = sorted(set(plan.indices) - set(session.pictures))
+        info, plan, pictures = foreseen.info, foreseen.plan, session.pictures
+        yield render.strip(plan, info, pictures)
+        missing = sorted(set(plan.indices) - set(pictures))
         scale = (THUMBNAIL_PIXELS / (info.width * info.height)) ** 0.5
         height, width = max(2, round(info.height * scale)), max(2, round(info.width * scale))
         shown = time.monotonic()
         try:
             for frame in iter_frames(info, missing, height=height, width=width):
-                if session.foreseen is None or session.foreseen.plan.indices != plan.indices:
+                newest = session.foreseen
+                if newest is None or (newest.info, newest.plan.indices) != (info, plan.indices):
                     return  # the sliders have moved on, and so will the next call
-                session.keep_picture(frame.index, _data_url(frame.pixels))
+                pictures[frame.index] = _data_url(frame.pixels)
                 if time.monotonic() - shown > STRIP_SECONDS:
                     shown = time.monotonic()
-                    yield render.strip(plan, info, session.pictures)
+                    yield render.strip(plan, info, pictures)
         except FramewiseError as error:
             log.warning("No thumbnails: %s", error)
         if missing:
-            yield render.strip(plan, info, session.pictures)
+            yield render.strip(plan, info, pictures)
 
     def _again(self, session: Session) -> Values:
         """The meter now that there is more history, for the sliders as they are by now."""

@@ -16,6 +16,15 @@ IDLE_SECONDS = 6 * 3600.0
 MAX_PICTURES = 4000
 
 
+class Pictures(OrderedDict[int, str]):
+    """Thumbnails of one video as data URLs, by frame index; the oldest go first."""
+
+    def __setitem__(self, index: int, picture: str) -> None:
+        super().__setitem__(index, picture)
+        while len(self) > MAX_PICTURES:
+            self.popitem(last=False)
+
+
 @dataclass(slots=True)
 class Exchange:
     """A question and its answer as the model gave it, with the line shown under it."""
@@ -35,7 +44,7 @@ class Session:
         values, question: the sliders and the question box as they were last seen.
         foreseen: what they mean, None while they or the video make no plan.
         stop: ends the request under way.
-        pictures: thumbnails of this video as data URLs, by frame index.
+        pictures: thumbnails of this video; a new video gets a new store.
         used: when a handler last looked at it.
     """
 
@@ -46,7 +55,7 @@ class Session:
     question: str = ""
     foreseen: Foreseen | None = None
     stop: threading.Event = field(default_factory=threading.Event)
-    pictures: OrderedDict[int, str] = field(default_factory=OrderedDict)
+    pictures: Pictures = field(default_factory=Pictures)
     used: float = field(default_factory=time.monotonic)
 
     def turns(self, question: str) -> list[Turn]:
@@ -55,12 +64,6 @@ class Session:
         for each in self.exchanges:
             turns += [Turn("user", each.question), Turn("assistant", each.answer)]
         return [*turns, Turn("user", question)]
-
-    def keep_picture(self, index: int, picture: str) -> None:
-        """Remember a thumbnail; the oldest go first."""
-        self.pictures[index] = picture
-        while len(self.pictures) > MAX_PICTURES:
-            self.pictures.popitem(last=False)
 
 
 class Sessions:

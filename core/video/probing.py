@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -34,8 +35,9 @@ def probe_file(path: Path) -> VideoInfo:
     """Look at every packet and decode the first picture; see core.video.probe."""
     with opened(path) as container:
         stream = video_stream(container, path)
-        check_size(stream.width, stream.height)
+        _check_picture(stream, path)
         _check_index(stream, path)
+        _check_riff(path)
         first = _first_picture(path)
         table = _table(container, stream) or _decoded_table(path)
         promised = _promised_seconds(container, stream)
@@ -108,6 +110,8 @@ def _decoded_table(path: Path) -> _Table:
         stream.thread_type = "AUTO"
         step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
         seconds = [i * step for i, _ in enumerate(decoded(container, stream))]
+    if not seconds:
+        raise _undecodable(path)
     return _Table(seconds=seconds, keyframes=[], last_duration=step)
 
 
@@ -115,7 +119,11 @@ def _first_picture(path: Path) -> VideoFrame:
     with opened(path) as container:
         for picture in decoded(container, video_stream(container, path)):
             return picture
-    raise VideoError(
+    raise _undecodable(path)
+
+
+def _undecodable(path: Path) -> VideoError:
+    return VideoError(
         f"{path.name} opens, but not one of its frames can be decoded.",
         remedy="It is cut off or damaged. Copy it again, or convert it.",
     )
@@ -123,7 +131,7 @@ def _first_picture(path: Path) -> VideoFrame:
 
 def _frame_rate(header: Fraction | None, times: list[float]) -> Fraction:
     """The header's average rate, unless the frames themselves say otherwise."""
-    if len(times) < 2:
+    if times[-1] <= times[0]:
         return header or Fraction(25)
     counted = (len(times) - 1) / (times[-1] - times[0])
     if header and abs(float(header) / counted - 1) < 0.02:
@@ -131,6 +139,8 @@ def _frame_rate(header: Fraction | None, times: list[float]) -> Fraction:
     typical = statistics.median(b - a for a, b in itertools.pairwise(times))
     if header and abs(float(header) * typical - 1) < 0.02 and len(times) < 8:
         return header  # too few frames to tell a gap from a rate
+    if counted < 1:  # a frame each hour is 1/3600 a second, not 0
+        return 1 / Fraction(1 / counted).limit_denominator(1001)
     return Fraction(counted).limit_denominator(1001)
 
 
@@ -141,6 +151,16 @@ def _shown_size(picture: VideoFrame, aspect: float, rotation: int) -> tuple[int,
         width = round(width * aspect)
     check_size(width, height)
     return (height, width) if rotation in (90, 270) else (width, height)
+
+
+def _check_picture(stream: VideoStream, path: Path) -> None:
+    """Refuse a size of 0x0, which FFmpeg also gives for what is beyond its own limit."""
+    if stream.width < 1 or stream.height < 1:
+        raise VideoError(
+            f"{path.name} has a picture of no size, or of one too large to decode.",
+            remedy="Export the video again, for example at 1920x1080.",
+        )
+    check_size(stream.width, stream.height)
 
 
 def _check_index(stream: VideoStream, path: Path) -> None:
@@ -156,12 +176,34 @@ def _check_index(stream: VideoStream, path: Path) -> None:
         )
 
 
+def _check_riff(path: Path) -> None:
+    """Refuse an AVI that is shorter than it says; FFmpeg only shortens its duration to match.
+
+    An AVI is one RIFF chunk, or several of up to 2 GiB; 0 and 2^32 - 1 are sizes not filled in.
+    """
+    size, promised = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while promised < size:
+            file.seek(promised)
+            kind, chunk = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
+            if kind != b"RIFF" or chunk in (0, 2**32 - 1):
+                break
+            promised += chunk + 8
+    if promised > size * (1 + SHORTFALL_SHARE):
+        raise VideoError(
+            f"{path.name} is cut off: its header promises {promised:,} bytes, {size:,} are there.",
+            remedy="Copy or upload the whole file again.",
+        )
+
+
 def _promised_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """Until when the header says that the picture (or else the whole) lasts, if it says so."""
-    start = float((stream.start_time or 0) * (stream.time_base or 0))
+    """Until when the header says that the picture (or else the whole) lasts, if it says so.
+
+    The whole is counted from 0, as Matroska does even where the first picture comes later.
+    """
     if stream.duration is not None and stream.time_base is not None:
-        return start + float(stream.duration * stream.time_base)
-    return None if container.duration is None else start + container.duration / 1e6
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return None if container.duration is None else container.duration / 1e6
 
 
 def _falls_short(promised: float | None, found: float) -> bool:
@@ -174,7 +216,7 @@ def _last_moment(path: Path) -> float:
     """The end of the last packet of any stream, in seconds of the container."""
     ends = [0.0]
     with opened(path) as container:
-        for packet in container.demux():
+        for packet in packets(container):
             if packet.pts is not None:
                 ticks = packet.pts + (packet.duration or 0)
                 ends.append(float(ticks * (packet.time_base or 0)))

@@ -32,7 +32,7 @@ def read(info: VideoInfo, indices: Sequence[int], *, height: int, width: int) ->
                 frame = Frame(
                     index=index,
                     seconds=walk.seconds,
-                    pixels=_rgb(picture, height=height, width=width, rotation=info.rotation),
+                    pixels=_scaled(picture, info, height=height, width=width),
                 )
             yield frame
 
@@ -54,8 +54,8 @@ class _Walk:
     def to(self, index: int) -> VideoFrame:
         """The picture a viewer sees when frame ``index`` is due."""
         for start in self._starts(index):
-            if start is not None:
-                self._jump(start)
+            if start is not None and not self._jump(start):
+                continue
             picture = self._advance(index)
             if picture is not None:
                 return picture
@@ -92,17 +92,30 @@ class _Walk:
         self._shown: VideoFrame | None = None
         self._ahead: VideoFrame | None = None  # decoded, but shown later than asked for
 
-    def _jump(self, keyframe: int) -> None:
+    def _jump(self, keyframe: int) -> bool:
+        """Go on from ``keyframe``; False where the jump cannot be trusted.
+
+        After a jump some containers (MPEG program streams) put wrong times on the pictures; what
+        is no keyframe by its time was not the keyframe that decoding began with.
+        """
         seconds = self._info.start_seconds + self._times[keyframe]
         ticks = round(seconds / float(self._stream.time_base or 1))
         try:
             if keyframe > 0:
                 self._container.seek(ticks, stream=self._stream, backward=True)
                 self._restart()
-                return
+                self._ahead = next(self._pictures, None)
+                return self._ahead is not None and self._is_keyframe(self._ahead)
         except av.error.FFmpegError:
             pass  # this file has no seeking
         self._open()
+        return True
+
+    def _is_keyframe(self, picture: VideoFrame) -> bool:
+        index, keyframes = self._index_of(picture), self._info.keyframes
+        place = bisect.bisect_left(keyframes, index)
+        listed = place < len(keyframes) and keyframes[place] == index
+        return listed and picture.pts is not None
 
     def _advance(self, index: int) -> VideoFrame | None:
         """Decode up to ``index``; None where nothing at or before it comes out."""
@@ -120,6 +133,17 @@ class _Walk:
         seconds = picture.pts * float(self._stream.time_base or 0) - self._info.start_seconds
         after = bisect.bisect_left(self._times, seconds - 1e-6)
         return min(after, len(self._times) - 1)
+
+
+def _scaled(picture: VideoFrame, info: VideoInfo, *, height: int, width: int) -> NDArray[np.uint8]:
+    try:
+        return _rgb(picture, height=height, width=width, rotation=info.rotation)
+    except av.error.FFmpegError as error:
+        raise VideoError(
+            f"A frame of {picture.width}x{picture.height} in {picture.format.name} cannot be "
+            f"converted: {error.strerror}.",
+            remedy="Convert the video first, for example to H.264 in an .mp4 file.",
+        ) from error
 
 
 def _rgb(picture: VideoFrame, *, height: int, width: int, rotation: int) -> NDArray[np.uint8]:

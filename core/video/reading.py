@@ -130,7 +130,14 @@ def _reader(name: str) -> Reader:
 
 def _local_file(path: str | Path) -> Path:
     file = Path(path)
-    if not file.is_file():
+    try:
+        known = file.is_file()
+    except OSError as error:  # a name too long for a file, a folder that may not be entered
+        raise VideoError(
+            f"{str(path)[:80]} cannot be looked at: {error.strerror}.",
+            remedy="Give the path of a local video file.",
+        ) from error
+    if not known:
         what = "is a folder" if file.is_dir() else "is not a file on this machine"
         raise VideoError(f"{path} {what}.", remedy="Give the path of a local video file.")
     if file.stat().st_size == 0:
