@@ -75,7 +75,7 @@ class Handlers:
         return {
             "meter": render.meter(session.foreseen),
             "timeline": render.timeline(plan, session.info),
-            "plan": ",".join(map(str, (session.name, plan.width, plan.height, *plan.indices))),
+            "plan": ",".join(map(str, (id(session.pictures), *plan.indices))),
             "fit": gr.update(visible=remedy is not None and remedy.settings is not None),
         }
 
