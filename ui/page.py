@@ -1,10 +1,7 @@
-"""The components of the page and which handler each event calls; decides nothing itself."""
+"""The components of the page, and how it is served; what its events do is said in wiring.py."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,28 +11,9 @@ from core.engine.base import Engine
 from core.errors import SettingsError
 from core.planning.card import DEMO_MODEL, ModelCard
 from ui import texts
-from ui.handlers import Handlers, Values
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
-EXAMPLES = ASSETS / "examples"
-SETTINGS = (
-    "fps",
-    "min_frames",
-    "max_frames",
-    "max_frame_tokens",
-    "strategy",
-    "start",
-    "end",
-    "min_frame_tokens",
-    "reply_tokens",
-)
-WHOLE = {"min_frames", "max_frames", "max_frame_tokens", "min_frame_tokens", "reply_tokens"}
-Parts = dict[str, Component]
+from ui.examples import ASSETS, EXAMPLES, examples
+from ui.handlers import Handlers
+from ui.wiring import Parts, wire
 
 
 def launch(engine: Engine, *, host: str, port: int) -> None:
@@ -90,7 +68,7 @@ def build(engine: Engine) -> gr.Blocks:
                 parts = _left(engine)
             with gr.Column(scale=9, min_width=340, elem_id="right"):
                 parts |= _right(engine)
-        _wire(handlers, parts, page)
+        wire(handlers, parts, page)
     return page
 
 
@@ -214,127 +192,3 @@ def _right(engine: Engine) -> Parts:
         )
         parts["clear"] = gr.Button(labels["clear"], elem_id="clear", min_width=80)
     return parts
-
-
-def examples() -> list[dict[str, Any]]:
-    """The example clips, in the order of examples.toml."""
-    with (EXAMPLES / "examples.toml").open("rb") as file:
-        found: list[dict[str, Any]] = tomllib.load(file)["example"]
-    return found
-
-
-def _wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
-    of = handlers.sessions.of
-    inputs = {parts[name] for name in (*SETTINGS, "question")}
-    shown = [parts[n] for n in ("meter", "timeline", "plan", "fit")]
-    talk = [parts[n] for n in ("chat", "question", "ask", "stop", "notice")]
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    gpu = {"concurrency_id": "gpu", "concurrency_limit": handlers.engine.capacity}
-
-    def run(call: Callable[..., Values]) -> Callable[..., dict[Component, Any]]:
-        def handler(data: dict[Component, Any], request: gr.Request) -> dict[Component, Any]:
-            return _updates(parts, call(of(request.session_hash), data))
-
-        return handler
-
-    def settings(data: dict[Component, Any]) -> Values:
-        return {name: _value(name, data[parts[name]]) for name in SETTINGS}
-
-    def question(data: dict[Component, Any]) -> str:
-        return data[parts["question"]] or ""
-
-    opened = run(lambda s, d: handlers.open_video(d[parts["video"]], s, settings(d), question(d)))
-    moved = run(lambda s, d: handlers.follow(s, settings(d), question(d)))
-    cleared = run(lambda s, d: handlers.clear(s, settings(d)))
-    fitted = run(lambda s, d: handlers.fit(s))
-
-    async def asked(
-        data: dict[Component, Any], request: gr.Request
-    ) -> AsyncIterator[dict[Component, Any]]:
-        session = of(request.session_hash)
-        async for each in handlers.ask(session, settings(data), question(data)):
-            yield _updates(parts, each)
-
-    def filled(request: gr.Request) -> Iterator[str]:
-        yield from handlers.fill_strip(of(request.session_hash))
-
-    def stopped(request: gr.Request) -> None:
-        handlers.stop(of(request.session_hash))
-
-    def left(request: gr.Request) -> None:
-        handlers.sessions.drop(request.session_hash)
-
-    parts["video"].change(
-        opened,
-        inputs | {parts["video"]},
-        [*shown, *(parts[n] for n in ("notice", "line", "chat"))],
-        api_visibility="private",
-    )
-    gr.on(
-        [parts[n].change for n in (*SETTINGS, "question")],
-        moved,
-        inputs,
-        shown,
-        trigger_mode="always_last",
-        **quick,
-    )
-    parts["plan"].change(
-        filled,
-        None,
-        parts["strip"],
-        trigger_mode="always_last",
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    gr.on(
-        [parts["question"].submit, parts["ask"].click],
-        asked,
-        inputs,
-        [*talk, *shown],
-        show_progress="hidden",
-        api_name="ask",
-        **gpu,
-    )
-    parts["stop"].click(stopped, None, None, **quick)
-    gr.on(
-        [parts["clear"].click, parts["chat"].clear],
-        cleared,
-        inputs,
-        [*shown, *talk[:-1]],
-        **quick,
-    )
-    parts["fit"].click(fitted, inputs, [parts[n] for n in SETTINGS], **quick)
-    for entry in examples():
-        _wire_example(parts, entry)
-    page.unload(left)
-
-
-def _wire_example(parts: Parts, entry: dict[str, Any]) -> None:
-    """A click loads the clip, and puts its first question where it can be asked."""
-
-    def load() -> tuple[str, str]:
-        return str(EXAMPLES / entry["file"]), entry["questions"][0]
-
-    parts[f"example:{entry['file']}"].click(
-        load,
-        None,
-        [parts["video"], parts["question"]],
-        show_progress="hidden",
-        api_visibility="private",
-    )
-
-
-def _updates(parts: Parts, values: Values) -> dict[Component, Any]:
-    """Names to components; "busy" is which of Ask and Stop can be seen."""
-    updates = {parts[name]: value for name, value in values.items() if name != "busy"}
-    if "busy" in values:
-        updates[parts["ask"]] = gr.update(visible=not values["busy"])
-        updates[parts["stop"]] = gr.update(visible=values["busy"])
-    return updates
-
-
-def _value(name: str, value: Any) -> Any:
-    """What a component holds, as Settings takes it: whole numbers come as floats."""
-    if name in WHOLE and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value

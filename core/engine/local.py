@@ -9,11 +9,11 @@ import queue
 import resource
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from core.engine.base import Event, Finished, Progress, Request, Started, Text
+from core.engine.base import Event, Finished, Progress, Request, Started
+from core.engine.reply import Either, Reply
 from core.errors import Cancelled, CheckpointError, ContextOverflow, MemoryOverflow, SettingsError
 from core.planning.card import ModelCard
 from core.planning.forecast import run_dtype, weight_bytes
@@ -92,7 +92,7 @@ class LocalEngine:
         events: queue.Queue[Event | BaseException] = queue.Queue()
         gone = threading.Event()
         worker = threading.Thread(
-            target=self._work, args=(request, _Either(stop, gone), events), daemon=True
+            target=self._work, args=(request, Either(stop, gone), events), daemon=True
         )
         worker.start()
         try:
@@ -107,7 +107,7 @@ class LocalEngine:
             gone.set()  # whoever was listening has left, so the model has nothing to say
 
     def _work(
-        self, request: Request, stop: _Either, events: queue.Queue[Event | BaseException]
+        self, request: Request, stop: Either, events: queue.Queue[Event | BaseException]
     ) -> None:
         """Wait for the turn, run, and report whatever comes, errors included."""
         try:
@@ -125,12 +125,12 @@ class LocalEngine:
             events.put(error)
 
     def _answer(
-        self, request: Request, stop: _Either, events: queue.Queue[Event | BaseException]
+        self, request: Request, stop: Either, events: queue.Queue[Event | BaseException]
     ) -> None:
         import torch
 
         overflow: MemoryOverflow | None = None
-        reply = _Reply(self._processor.tokenizer, stop, events)
+        reply = Reply(self._processor.tokenizer, stop, events)
         try:
             with torch.inference_mode():
                 inputs = self._inputs(request)
@@ -224,70 +224,6 @@ class LocalEngine:
         cuda = tuple(int(torch.cuda.max_memory_allocated(name)) for name in self._cuda())
         unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
         return cuda or (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,)
-
-
-class _Either(threading.Event):
-    """Set when either of two events is set."""
-
-    def __init__(self, first: threading.Event, second: threading.Event) -> None:
-        super().__init__()
-        self._both = (first, second)
-
-    def is_set(self) -> bool:
-        return any(event.is_set() for event in self._both)
-
-
-class _Reply:
-    """A streamer for ``generate``: token ids in, text events out, and the clock."""
-
-    def __init__(
-        self, tokenizer: Any, stop: threading.Event, events: queue.Queue[Event | BaseException]
-    ) -> None:
-        from tokenizers.decoders import DecodeStream
-
-        self._decoder = DecodeStream(skip_special_tokens=True)
-        self._tokenizer = tokenizer.backend_tokenizer
-        self._special = set(tokenizer.all_special_ids)
-        self._stop, self._events = stop, events
-        self._started = time.perf_counter()
-        self._first: float | None = None
-        self._last = 0.0
-        self._tokens = 0
-        self._ended = False
-        self.prompt_tokens = 0
-        self.stopped = False
-
-    def put(self, ids: torch.Tensor) -> None:
-        """Called by generate: first with the whole prompt, then with each new token."""
-        if self._stop.is_set():
-            raise Cancelled
-        if ids.dim() > 1:
-            return
-        self._last = time.perf_counter()
-        self._first = self._first or self._last
-        for token in ids.tolist():
-            self._tokens += 1
-            self._ended = token in self._special
-            text = self._decoder.step(self._tokenizer, token)
-            if text:
-                self._events.put(Text(text=text))
-
-    def end(self) -> None:
-        """Called by generate after the last token."""
-
-    def finished(self, *, limit: int, peak_bytes: tuple[int, ...]) -> Finished:
-        """The closing event."""
-        first = self._first or time.perf_counter()
-        later = self._tokens - 1
-        length = self._tokens >= limit and not self._ended
-        return Finished(
-            prompt_tokens=self.prompt_tokens,
-            reply_tokens=self._tokens,
-            seconds_to_first_token=first - self._started,
-            tokens_per_second=later / (self._last - first) if later > 0 else 0.0,
-            peak_bytes=peak_bytes,
-            reason="stopped" if self.stopped else "length" if length else "end",
-        )
 
 
 def _next(

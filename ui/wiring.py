@@ -1,0 +1,150 @@
+"""Which handler each event of the page calls, with what, and where its updates go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from ui.examples import EXAMPLES, examples
+from ui.handlers import Handlers, Values
+from ui.sessions import Session
+
+SETTINGS = (
+    "fps",
+    "min_frames",
+    "max_frames",
+    "max_frame_tokens",
+    "strategy",
+    "start",
+    "end",
+    "min_frame_tokens",
+    "reply_tokens",
+)
+WHOLE = {"min_frames", "max_frames", "max_frame_tokens", "min_frame_tokens", "reply_tokens"}
+Parts = dict[str, Component]
+Data = dict[Component, Any]
+
+
+def wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
+    """Attach every event of the page."""
+    calls = _Calls(handlers, parts)
+    inputs = {parts[name] for name in (*SETTINGS, "question")}
+    shown = [parts[name] for name in ("meter", "timeline", "plan", "fit")]
+    talk = [parts[name] for name in ("chat", "question", "ask", "stop")]
+    notice = parts["notice"]
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    parts["video"].change(
+        calls.opened,
+        inputs | {parts["video"]},
+        [*shown, notice, parts["line"], parts["chat"]],
+        api_visibility="private",
+    )
+    # One listener over everything that moves the meter, outside the queue: a second one, or one
+    # that may be dropped while another runs, loses the last value.
+    moves = [parts[name].change for name in (*SETTINGS, "question")]
+    gr.on(moves, calls.moved, inputs, shown, trigger_mode="always_last", **quick)
+    parts["plan"].change(
+        calls.filled,
+        None,
+        parts["strip"],
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    gr.on(
+        [parts["question"].submit, parts["ask"].click],
+        calls.asked,
+        inputs,
+        [*talk, notice, *shown],
+        show_progress="hidden",
+        api_name="ask",
+        concurrency_id="gpu",
+        concurrency_limit=handlers.engine.capacity,
+    )
+    clears = [parts["clear"].click, parts["chat"].clear]
+    gr.on(clears, calls.cleared, inputs, [*shown, *talk], **quick)
+    parts["stop"].click(calls.stopped, None, None, **quick)
+    parts["fit"].click(calls.fitted, inputs, [parts[name] for name in SETTINGS], **quick)
+    for entry in examples():
+        _wire_example(parts, entry)
+    page.unload(calls.left)
+
+
+class _Calls:
+    """Gradio's way of calling (components, a request) made the handlers' own."""
+
+    def __init__(self, handlers: Handlers, parts: Parts) -> None:
+        self._handlers, self._parts = handlers, parts
+
+    def opened(self, data: Data, request: gr.Request) -> Data:
+        path = data[self._parts["video"]]
+        values, question = self._settings(data), self._question(data)
+        return self._updates(
+            self._handlers.open_video(path, self._session(request), values, question)
+        )
+
+    def moved(self, data: Data, request: gr.Request) -> Data:
+        values, question = self._settings(data), self._question(data)
+        return self._updates(self._handlers.follow(self._session(request), values, question))
+
+    def filled(self, request: gr.Request) -> Iterator[str]:
+        yield from self._handlers.fill_strip(self._session(request))
+
+    async def asked(self, data: Data, request: gr.Request) -> AsyncIterator[Data]:
+        values, question = self._settings(data), self._question(data)
+        async for each in self._handlers.ask(self._session(request), values, question):
+            yield self._updates(each)
+
+    def cleared(self, data: Data, request: gr.Request) -> Data:
+        return self._updates(self._handlers.clear(self._session(request), self._settings(data)))
+
+    def fitted(self, data: Data, request: gr.Request) -> Data:
+        return self._updates(self._handlers.fit(self._session(request)))
+
+    def stopped(self, request: gr.Request) -> None:
+        self._handlers.stop(self._session(request))
+
+    def left(self, request: gr.Request) -> None:
+        self._handlers.sessions.drop(request.session_hash)
+
+    def _session(self, request: gr.Request) -> Session:
+        return self._handlers.sessions.of(request.session_hash)
+
+    def _settings(self, data: Data) -> Values:
+        return {name: _value(name, data[self._parts[name]]) for name in SETTINGS}
+
+    def _question(self, data: Data) -> str:
+        return data[self._parts["question"]] or ""
+
+    def _updates(self, values: Values) -> Data:
+        """Names to components; "busy" is which of Ask and Stop can be seen."""
+        updates = {self._parts[name]: value for name, value in values.items() if name != "busy"}
+        if "busy" in values:
+            updates[self._parts["ask"]] = gr.update(visible=not values["busy"])
+            updates[self._parts["stop"]] = gr.update(visible=values["busy"])
+        return updates
+
+
+def _wire_example(parts: Parts, entry: dict[str, Any]) -> None:
+    """A click loads the clip, and puts its first question where it can be asked."""
+
+    def load() -> tuple[str, str]:
+        return str(EXAMPLES / entry["file"]), entry["questions"][0]
+
+    parts[f"example:{entry['file']}"].click(
+        load,
+        None,
+        [parts["video"], parts["question"]],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def _value(name: str, value: Any) -> Any:
+    """What a component holds, as Settings takes it: whole numbers come as floats."""
+    if name in WHOLE and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
