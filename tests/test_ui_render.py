@@ -76,7 +76,7 @@ def test_meter_says_the_verdict_in_words(
     assert f'data-verdict="{verdict}"' in page
     assert words in page
     assert f"{found.estimate.tokens.prompt:,} tokens" in page
-    assert ("max_frame_tokens to " in page) == (verdict != "fits")
+    assert ("“Patches per frame” to " in page) == (verdict != "fits")
 
 
 def test_meter_shows_one_bar_for_each_device(card: ModelCard) -> None:

@@ -137,7 +137,7 @@ def _sliders(card: ModelCard) -> Parts:
 
 
 def _advanced(engine: Engine) -> Parts:
-    limits, labels = engine.card.limits, texts.LABELS
+    labels = texts.LABELS
     reply = min(512, engine.card.context_tokens // 4)
     return {
         "strategy": gr.Radio(
@@ -147,7 +147,6 @@ def _advanced(engine: Engine) -> Parts:
         "end": gr.Number(label=labels["end"], elem_id="end", min_width=120),
         "min_frame_tokens": gr.Number(
             label=labels["min_frame_tokens"],
-            placeholder=str(limits.min_frame_tokens),
             elem_id="min-frame-tokens",
             min_width=120,
         ),

@@ -15,6 +15,7 @@ from core.planning.plan import Plan
 from core.video.info import VideoInfo
 from ui import texts
 
+_SETTING = re.compile(r"\b(" + "|".join(name for name in texts.LABELS if "_" in name) + r")\b")
 _TIME = re.compile(r"(?<![\w#=.])(?:(\d{1,2}):)?(\d{1,3}):(\d{2})(?:\.\d+)?(?![\w:])")
 _SECONDS = re.compile(r"(?<![\w#=.:])(\d{1,6}(?:\.\d+)?)(?= seconds?\b)")
 _LISTED = re.compile(r"(?<![\w#=.:])(\d{1,6}\.\d)(?=(?:, \d+\.\d)*(?:,? and \d+\.\d)+ seconds\b)")
@@ -74,7 +75,7 @@ def meter(foreseen: Foreseen) -> str:
     parts = [(name, count) for name, count in kinds if count]
     about = "roughly" if found.seconds.rough else "about"
     fits = found.verdict == "fits"
-    remedy = "" if foreseen.remedy is None else html.escape(foreseen.remedy.message)
+    remedy = "" if foreseen.remedy is None else in_page_words(foreseen.remedy.message)
     return "".join(
         [
             f'<div class="fw-meter" data-verdict="{found.verdict}">',
@@ -154,11 +155,16 @@ def notice(error: FramewiseError | None) -> str:
     """What went wrong and what to do, as HTML; nothing for None."""
     if error is None:
         return ""
-    remedy = f"<span>{html.escape(error.remedy)}</span>" if error.remedy else ""
+    remedy = f"<span>{in_page_words(error.remedy)}</span>" if error.remedy else ""
     return (
-        f'<div class="fw-notice" role="alert"><strong>{html.escape(error.message)}</strong>'
+        f'<div class="fw-notice" role="alert"><strong>{in_page_words(error.message)}</strong>'
         f"{remedy}</div>"
     )
+
+
+def in_page_words(text: str) -> str:
+    """A message as HTML, settings by the names they have on the page: max_frames -> “Frames, …”."""
+    return _SETTING.sub(lambda match: f"“{texts.LABELS[match[0]]}”", html.escape(text))
 
 
 def answer(text: str) -> str:

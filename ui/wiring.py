@@ -24,6 +24,7 @@ SETTINGS = (
     "reply_tokens",
 )
 WHOLE = {"min_frames", "max_frames", "max_frame_tokens", "min_frame_tokens", "reply_tokens"}
+OPTIONAL = {"start", "end", "min_frame_tokens"}
 Parts = dict[str, Component]
 Data = dict[Component, Any]
 
@@ -144,7 +145,12 @@ def _wire_example(parts: Parts, entry: dict[str, Any]) -> None:
 
 
 def _value(name: str, value: Any) -> Any:
-    """What a component holds, as Settings takes it: whole numbers come as floats."""
+    """What a component holds, as Settings takes it.
+
+    Whole numbers come as floats, and a number field that was left alone comes as 0.
+    """
+    if name in OPTIONAL and not value:
+        return None
     if name in WHOLE and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
