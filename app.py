@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import os
+import re
 import sys
 import threading
 import typing
@@ -25,7 +26,7 @@ from core.planning.settings import Settings
 from core.video.info import VideoInfo, describe_video
 
 cli = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 Model = Annotated[str, typer.Option(help="A checkpoint folder, or a name on the Hugging Face hub.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -176,13 +177,16 @@ def _video(
             "Give either a video file, or --size and --duration.",
             remedy="For example: estimate clip.mp4, or estimate --size 1280x720 --duration 60.",
         )
-    width, cross, height = size.lower().partition("x")
-    if not (cross and width.strip("-").isdigit() and height.strip("-").isdigit()):
+    numbers = re.fullmatch(r"(-?\d{1,9})x(-?\d{1,9})", size.lower())
+    if numbers is None:
         raise SettingsError(
             f"{size!r} is not a size.", remedy="Write width x height, for example 1280x720."
         )
     return describe_video(
-        width=int(width), height=int(height), duration_seconds=duration, frame_rate=frame_rate
+        width=int(numbers[1]),
+        height=int(numbers[2]),
+        duration_seconds=duration,
+        frame_rate=frame_rate,
     )
 
 
@@ -203,9 +207,9 @@ def main() -> None:
     try:
         cli(arguments)
     except FramewiseError as error:
-        errors.print(error.message, style="bold", markup=False)
+        errors.print(error.message, style="bold")
         if error.remedy:
-            errors.print(error.remedy, markup=False)
+            errors.print(error.remedy)
         sys.exit(2)
 
 

@@ -17,6 +17,7 @@ DEMO_MODEL = Path(__file__).resolve().parents[2] / "assets" / "demo_model"
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "int8": 1}
 _PATCH_KEYS = ("patch_size", "merge_size", "temporal_patch_size")
 _HUB_FILES = ["*.json", "*.jinja"]
+MAX_HUB_NAME = 200  # the hub's own limit is 96 for each half
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +76,20 @@ def load_card(model: str | Path = DEMO_MODEL) -> ModelCard:
     Raises:
         CheckpointError: not a checkpoint, not reachable, or of a family without rules.
     """
-    folder = Path(model) if Path(model).is_dir() else _hub_folder(str(model))
-    config = _json(folder / "config.json", needed=True)
+    local = _is_folder(model)
+    folder = Path(model) if local else _hub_folder(str(model))
+    config = read_json(folder / "config.json", needed=True)
     family = family_of(str(config.get("model_type")))
-    video = _json(folder / "video_preprocessor_config.json")
-    video = video or _json(folder / "processor_config.json").get("video_processor", {})
-    video = video or _json(folder / "preprocessor_config.json")
+    video = read_json(folder / "video_preprocessor_config.json")
+    video = video or read_json(folder / "processor_config.json").get("video_processor", {})
+    video = video or read_json(folder / "preprocessor_config.json")
     patches = replace(
         family.patches,
         **{key: video[key] for key in _PATCH_KEYS if key in video},
     )
     try:
         return ModelCard(
-            name=folder.resolve().name if Path(model).is_dir() else str(model),
+            name=folder.resolve().name if local else str(model),
             source=str(model),
             folder=folder,
             family=family,
@@ -102,6 +104,11 @@ def load_card(model: str | Path = DEMO_MODEL) -> ModelCard:
     except KeyError as error:
         raise CheckpointError(
             f"config.json of {folder.name} lacks {error}.",
+            remedy="Download the checkpoint again, or choose another one.",
+        ) from error
+    except (TypeError, ValueError, AttributeError) as error:  # words where numbers should be
+        raise CheckpointError(
+            f"config.json of {folder.name} cannot be understood: {error}.",
             remedy="Download the checkpoint again, or choose another one.",
         ) from error
 
@@ -149,7 +156,7 @@ def _parameters(folder: Path, model: str) -> int:
     files = sorted(folder.glob("*.safetensors"))
     if files:
         return sum(_count_in_header(file) for file in files)
-    index = _json(folder / "model.safetensors.index.json").get("metadata", {})
+    index = read_json(folder / "model.safetensors.index.json").get("metadata", {})
     if "total_parameters" in index:
         return int(index["total_parameters"])
     if Path(model).is_dir():
@@ -167,17 +174,33 @@ def _parameters(folder: Path, model: str) -> int:
 
 def _count_in_header(file: Path) -> int:
     """https://huggingface.co/docs/safetensors: 8 bytes of length, then JSON with the shapes."""
-    with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        header = json.loads(stream.read(length))
-    return sum(prod(entry["shape"]) for key, entry in header.items() if key != "__metadata__")
+    try:
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(min(length, file.stat().st_size)))
+        return sum(prod(entry["shape"]) for key, entry in header.items() if key != "__metadata__")
+    except (OSError, struct.error, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{file.name} of {file.parent.name} ({file.stat().st_size:,} bytes) holds no weights "
+            "that can be read.",
+            remedy="Download it again; in a git clone, run 'git lfs pull'.",
+        ) from error
+
+
+def _is_folder(model: str | Path) -> bool:
+    try:
+        return Path(model).is_dir()
+    except OSError:  # longer than a name may be
+        return False
 
 
 def _hub_folder(model: str) -> Path:
     """Where the hub's client keeps the JSON files of ``model``; fetched once when missing."""
-    if model.count("/") != 1 or model.startswith((".", "/", "~")) or Path(model).exists():
+    odd = model.count("/") != 1 or model.startswith((".", "/", "~"))
+    if odd or len(model) > MAX_HUB_NAME or Path(model).exists():
         raise CheckpointError(
-            f"{model!r} is not a checkpoint folder, nor a name on the Hugging Face hub.",
+            f"{model[:MAX_HUB_NAME]!r} is not a checkpoint folder, nor a name on the Hugging Face "
+            "hub.",
             remedy="Give a folder with config.json and .safetensors files, or a name such as "
             "Qwen/Qwen3-VL-8B-Instruct.",
         )
@@ -201,7 +224,12 @@ def _unreachable(model: str) -> CheckpointError:
     )
 
 
-def _json(file: Path, *, needed: bool = False) -> dict[str, Any]:
+def read_json(file: Path, *, needed: bool = False) -> dict[str, Any]:
+    """The object in a JSON file of a checkpoint; empty where there is none.
+
+    Raises:
+        CheckpointError: it is not JSON, or it is ``needed`` and missing.
+    """
     if not file.is_file():
         if needed:
             raise CheckpointError(

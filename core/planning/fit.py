@@ -78,8 +78,9 @@ def fit(
     if fits(settings):
         return settings
     plan = make_plan(info, settings, card)
-    least = min(card.limits.min_frame_tokens, plan.tokens_per_step)
-    best = _largest(least, plan.tokens_per_step, lambda n: fits(_with_tokens(settings, n)))
+    most = max(1, int(plan.max_pixels / card.patches.factor**2))
+    least = min(card.limits.min_frame_tokens, plan.tokens_per_step, most)
+    best = _largest(least, most, lambda n: fits(_with_tokens(settings, n)))
     if best is not None:
         return _with_tokens(settings, best)
     smallest = _with_tokens(settings, least)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.errors import ContextOverflow, MemoryOverflow
+from core.errors import CheckpointError, ContextOverflow, MemoryOverflow
 from core.planning.card import DTYPE_BYTES, ModelCard
 from core.planning.machine import GIB, Device, Rates, rough_rates
 from core.planning.plan import Plan
@@ -133,9 +133,17 @@ def count_tokens(
 
     Special tokens bound every piece, so that the pieces can be counted apart:
     text before, then for each step its label, its wrapper and its visual tokens, then text after.
+
+    Raises:
+        CheckpointError: the template has no place for a video, or does not work at all.
     """
     writer = prompt_writer(card.folder)
-    before, after = writer.render(turns).split(card.family.video_marker)
+    before, marker, after = writer.render(turns).partition(card.family.video_marker)
+    if not marker:
+        raise CheckpointError(
+            f"The chat template of {card.name} has no place for a video.",
+            remedy="Choose a checkpoint whose template writes " + card.family.video_marker + ".",
+        )
     labels = sum(map(writer.count, plan.labels))
     labels += card.family.step_wrapper_tokens * len(plan.labels)
     text = writer.count(before) + writer.count(after)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import CheckpointError
+from core.planning.card import read_json
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -30,7 +31,8 @@ class Turn:
 class PromptWriter:
     """Renders conversations and counts tokens as one checkpoint does."""
 
-    def __init__(self, tokenizer: Tokenizer, template: Template) -> None:
+    def __init__(self, name: str, tokenizer: Tokenizer, template: Template) -> None:
+        self._name = name
         self._tokenizer = tokenizer
         self._template = template
         added = tokenizer.get_added_tokens_decoder().values()
@@ -38,20 +40,31 @@ class PromptWriter:
         self.count = lru_cache(maxsize=65536)(self._count)
 
     def render(self, turns: Sequence[Turn]) -> str:
-        """The prompt as text, the video's place marked by the checkpoint's marker token."""
+        """The prompt as text, the video's place marked by the checkpoint's marker token.
+
+        Raises:
+            CheckpointError: the template does not take such a conversation.
+        """
+        from jinja2 import TemplateError
+
         contents = [[{"type": "text", "text": self.plain(turn.text)}] for turn in turns]
         contents[0].insert(0, {"type": "video"})
         messages = [
             {"role": turn.role, "content": content}
             for turn, content in zip(turns, contents, strict=True)
         ]
-        return self._template.render(messages=messages, add_generation_prompt=True)
+        try:
+            return self._template.render(messages=messages, add_generation_prompt=True)
+        except TemplateError as error:
+            raise _bad_template(self._name, error) from error
 
     def plain(self, text: str) -> str:
         """Text in which nothing is a special token any more: "<|im_end|>" -> "< |im_end|>".
 
-        What a person types is never allowed to end a turn or to stand for a picture.
+        What a person types is never allowed to end a turn or to stand for a picture. Characters
+        that are none (bytes of a command line that are not UTF-8) become question marks.
         """
+        text = text.encode("utf-8", "replace").decode("utf-8")
         for token in self._special:
             if token in text:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
@@ -78,7 +91,23 @@ def prompt_writer(folder: Path) -> PromptWriter:
             f"The tokenizer of {folder.name} cannot be read ({file.name}: {error}).",
             remedy="Use a checkpoint that comes with a tokenizer.json.",
         ) from error
-    return PromptWriter(tokenizer, _compiled(_template_source(folder)))
+    return PromptWriter(folder.name, tokenizer, _template(folder))
+
+
+def _template(folder: Path) -> Template:
+    from jinja2 import TemplateError
+
+    try:
+        return _compiled(_template_source(folder))
+    except TemplateError as error:
+        raise _bad_template(folder.name, error) from error
+
+
+def _bad_template(name: str, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"The chat template of {name} does not work: {error}",
+        remedy="Choose another checkpoint, or mend its chat_template.jinja.",
+    )
 
 
 def _template_source(folder: Path) -> str:
@@ -86,11 +115,9 @@ def _template_source(folder: Path) -> str:
     if (folder / "chat_template.jinja").is_file():
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
-        file = folder / name
-        if file.is_file():
-            template = json.loads(file.read_text(encoding="utf-8")).get("chat_template")
-            if isinstance(template, str):
-                return template
+        template = read_json(folder / name).get("chat_template")
+        if isinstance(template, str):
+            return template
     raise CheckpointError(
         f"{folder.name} has no chat template.",
         remedy="Use an instruction-tuned checkpoint; base models cannot hold a conversation.",

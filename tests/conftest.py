@@ -1,0 +1,95 @@
+"""What every test may ask for: clips, checkpoints, and an engine that is loaded once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+
+import clips
+from command_line import Command, Done
+from tiny_checkpoint import write_tiny_checkpoint
+
+if TYPE_CHECKING:
+    from core.engine.local import LocalEngine
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder's greeting
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO_MODEL = ROOT / "assets" / "demo_model"
+
+
+@pytest.fixture(scope="session")
+def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The file of a clip of clips.CLIPS, encoded when it is first asked for."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def file(name: str) -> Path:
+        path = folder / name
+        return path if path.exists() else clips.write(clips.CLIPS[name], folder)
+
+    return file
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random checkpoint with the published pixel limits."""
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def model(tiny_model: Path) -> Path:
+    """The demo model where it has been trained, the small random one elsewhere."""
+    return DEMO_MODEL if (DEMO_MODEL / "model.safetensors").is_file() else tiny_model
+
+
+@pytest.fixture(scope="session")
+def network(tiny_model: Path) -> Any:
+    """The tiny checkpoint's model, for tests to listen to."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    torch.set_num_threads(1)
+    return AutoModelForImageTextToText.from_pretrained(tiny_model).eval()
+
+
+@pytest.fixture(scope="session")
+def processor(tiny_model: Path) -> Any:
+    """The processor of the tiny checkpoint."""
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(tiny_model)
+
+
+@pytest.fixture(scope="session")
+def engine(tiny_model: Path, network: Any, processor: Any) -> LocalEngine:
+    """An engine on the tiny checkpoint, put together from the two above."""
+    from core.engine.local import LocalEngine, choose_devices
+    from core.planning import load_card
+
+    return LocalEngine(load_card(tiny_model), network, processor, choose_devices("cpu"))
+
+
+@pytest.fixture
+def framewise(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """``python app.py ARGUMENTS`` in this process, which spares seconds of imports."""
+    import app
+
+    def run(*arguments: object) -> Done:
+        capfd.readouterr()
+        monkeypatch.setattr(sys, "argv", ["app.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        written = capfd.readouterr()
+        return Done(code=int(ended.value.code or 0), out=written.out, err=written.err)
+
+    return run

@@ -1,0 +1,180 @@
+"""The engine when something comes between: Stop, errors, readers that leave, others, memory."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from asking_by_hand import NEVER, Passes, ask, ending, listening, request, said, still_works
+from core.engine import Event, Progress, Text
+from core.engine.local import LocalEngine
+from core.errors import Cancelled, MemoryOverflow
+
+
+def test_a_set_stop_says_nothing(engine: LocalEngine) -> None:
+    stop = threading.Event()
+    stop.set()
+    events = ask(engine, stop)
+    assert not [event for event in events if isinstance(event, Text)]
+    assert (ending(events).reason, ending(events).reply_tokens) == ("stopped", 0)
+    assert still_works(engine)
+
+
+def test_stop_ends_the_reply_within_one_token(
+    engine: LocalEngine, network: torch.nn.Module
+) -> None:
+    """Stopped inside the forward pass that computes the third token: it is never said."""
+    stop, passes = threading.Event(), Passes()
+
+    def stop_at_the_third() -> None:
+        passes()
+        if passes.count == 3:
+            stop.set()
+
+    with listening(network, stop_at_the_third):
+        finished = ending(ask(engine, stop, reply_tokens=200))
+    assert passes.count == 3
+    assert (finished.reason, finished.reply_tokens) == ("stopped", 2)
+    assert still_works(engine)
+
+
+def test_stop_at_the_first_word(engine: LocalEngine, network: torch.nn.Module) -> None:
+    """As the page does it: whoever reads the stream sets the event."""
+    stop, passes, at_stop = threading.Event(), Passes(0.02), 0
+    events: list[Event] = []
+    with listening(network, passes):
+        for event in engine.stream(request(engine.card, reply_tokens=400), stop=stop):
+            events.append(event)
+            if isinstance(event, Text) and not stop.is_set():
+                stop.set()
+                at_stop = passes.count
+    assert at_stop > 0
+    assert passes.count <= at_stop + 1
+    assert ending(events).reason == "stopped"
+    assert ending(events).reply_tokens <= at_stop
+
+
+def test_stop_during_prefill(engine: LocalEngine, network: Any) -> None:
+    """Before the second layer of the first pass: not one token is computed."""
+    stop, seen = threading.Event(), []
+    layers = network.model.language_model.layers
+    handles = [
+        layers[0].register_forward_hook(lambda *_: stop.set()),
+        layers[1].register_forward_hook(lambda *_: seen.append("second layer")),
+    ]
+    try:
+        events = ask(engine, stop)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert seen == []
+    assert (ending(events).reason, ending(events).reply_tokens) == ("stopped", 0)
+    assert still_works(engine)
+
+
+def test_an_error_in_the_generating_thread_reaches_the_reader(engine: LocalEngine) -> None:
+    asked = request(engine.card)
+    broken = replace(asked.frames, pixels=asked.frames.pixels[:, :31])
+    with pytest.raises((RuntimeError, ValueError)):
+        list(engine.stream(replace(asked, frames=broken), stop=NEVER))
+    assert still_works(engine)
+
+
+def test_an_error_inside_the_model_reaches_the_reader(
+    engine: LocalEngine, network: torch.nn.Module
+) -> None:
+    def fail() -> None:
+        raise ArithmeticError("the model is confused")
+
+    with listening(network, fail), pytest.raises(ArithmeticError, match="the model is confused"):
+        ask(engine)
+    assert still_works(engine)
+
+
+def test_a_reader_that_leaves_frees_the_engine(
+    engine: LocalEngine, network: torch.nn.Module
+) -> None:
+    passes = Passes(0.01)
+    with listening(network, passes):
+        stream = engine.stream(request(engine.card, reply_tokens=2000), stop=NEVER)
+        next(event for event in stream if isinstance(event, Text))
+        stream.close()
+        at_close = passes.count
+        assert ending(ask(engine, reply_tokens=8)).reply_tokens == 8
+    assert passes.count <= at_close + 1 + 8
+
+
+def test_two_at_once_take_turns(engine: LocalEngine, network: torch.nn.Module) -> None:
+    """While one is answered the other is told that it waits; their passes do not mix."""
+    names = ("one", "two")
+    alone = {name: said(ask(engine, question=name, reply_tokens=40)) for name in names}
+    replies: dict[str, list[Event]] = {}
+    threads_of_passes: list[int] = []
+
+    def ask_about(name: str) -> None:
+        replies[name] = ask(engine, question=name, reply_tokens=40)
+
+    def note() -> None:
+        time.sleep(0.02)
+        threads_of_passes.append(threading.get_ident())
+
+    with listening(network, note):
+        threads = [threading.Thread(target=ask_about, args=(name,)) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert {name: said(events) for name, events in replies.items()} == alone
+    changes = sum(a != b for a, b in itertools.pairwise(threads_of_passes))
+    assert (len(set(threads_of_passes)), changes) == (2, 1)
+    assert any(Progress(stage="waiting") in events for events in replies.values())
+
+
+def test_stop_while_waiting(engine: LocalEngine, network: torch.nn.Module) -> None:
+    first_stop, second_stop = threading.Event(), threading.Event()
+    with listening(network, Passes(0.02)):
+        first = engine.stream(request(engine.card, reply_tokens=2000), stop=first_stop)
+        next(event for event in first if isinstance(event, Text))
+        second = engine.stream(request(engine.card), stop=second_stop)
+        assert isinstance(next(second), Progress)
+        second_stop.set()
+        with pytest.raises(Cancelled):
+            list(second)
+        first_stop.set()
+        assert ending(list(first)).reason == "stopped"
+    assert still_works(engine)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError(),
+    ],
+    ids=["cuda", "cpu", "python"],
+)
+@pytest.mark.parametrize("at_pass", [1, 3], ids=["prefill", "reply"])
+def test_out_of_memory_is_told_and_survived(
+    at_pass: int, error: Exception, engine: LocalEngine, network: torch.nn.Module
+) -> None:
+    passes = Passes()
+
+    def scarce() -> None:
+        passes()
+        if passes.count == at_pass:
+            raise error
+
+    with listening(network, scarce), pytest.raises(MemoryOverflow) as caught:
+        ask(engine)
+    assert re.match(r"Out of memory with a prompt of \d+ tokens", caught.value.message)
+    assert "fewer frames" in caught.value.remedy
+    assert caught.value.__context__ is None  # nothing that would keep the tensors alive
+    assert still_works(engine)

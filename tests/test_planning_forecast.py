@@ -1,0 +1,181 @@
+"""Verdicts, memory and seconds: the arithmetic of an estimate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import ContextOverflow, MemoryOverflow
+from core.planning import (
+    Device,
+    Estimate,
+    ModelCard,
+    Rates,
+    Settings,
+    Turn,
+    check,
+    estimate,
+    load_card,
+    make_plan,
+    parse_devices,
+    rough_rates,
+)
+from core.planning.forecast import run_dtype
+from core.planning.machine import GIB
+from core.video import VideoInfo, describe_video
+
+VIDEO = describe_video(width=640, height=360, duration_seconds=20, frame_rate=25)
+CPU = Device(name="cpu", kind="cpu", model="", capacity_bytes=8 * GIB)
+
+
+@pytest.fixture(scope="module")
+def card(tiny_model: Path) -> ModelCard:
+    return load_card(tiny_model)
+
+
+def _estimate(
+    card: ModelCard,
+    *,
+    devices: tuple[Device, ...] = (CPU,),
+    chosen: Settings | None = None,
+    info: VideoInfo = VIDEO,
+    rates: Rates | None = None,
+) -> Estimate:
+    chosen = chosen or Settings()
+    plan = make_plan(info, chosen, card)
+    turns = [Turn("user", "What?"), Turn("assistant", "A red circle."), Turn("user", "And now?")]
+    return estimate(plan, info, chosen, card, turns, devices=devices, rates=rates)
+
+
+def test_parts_add_up(card: ModelCard) -> None:
+    tokens = _estimate(card).tokens
+    parts = (tokens.video, tokens.labels, tokens.question, tokens.history, tokens.template)
+    assert all(part > 0 for part in parts)
+    assert tokens.prompt == sum(parts)
+    assert tokens.total == tokens.prompt + 512
+
+
+def test_labels_and_wrappers(card: ModelCard) -> None:
+    """In this tokenizer "<0.5 seconds>" has more than five tokens, and each pair two wrappers."""
+    few = _estimate(card, chosen=Settings(max_frames=4)).tokens
+    more = _estimate(card, chosen=Settings(max_frames=8)).tokens
+    assert few.labels < more.labels
+    assert (few.question, few.history, few.template) == (
+        more.question,
+        more.history,
+        more.template,
+    )
+
+
+@pytest.mark.parametrize(
+    ("context", "capacity", "verdict", "error"),
+    [
+        (100_000, 8 * GIB, "fits", None),
+        (1_000, 8 * GIB, "over_context", ContextOverflow),
+        (100_000, GIB // 4, "over_memory", MemoryOverflow),
+        (1_000, GIB // 4, "over_context", ContextOverflow),
+    ],
+    ids=["fits", "context", "memory", "both"],
+)
+def test_verdict(
+    context: int, capacity: int, verdict: str, error: type[Exception] | None, card: ModelCard
+) -> None:
+    small = replace(card, context_tokens=context)
+    found = _estimate(small, devices=(replace(CPU, capacity_bytes=capacity),))
+    assert found.verdict == verdict
+    assert found.context_share == found.tokens.total / context
+    if error is None:
+        check(found, small, remedy="")
+        return
+    with pytest.raises(error) as caught:
+        check(found, small, remedy="Do less.")
+    assert caught.value.remedy == "Do less."
+
+
+def test_the_context_is_full_at_exactly_its_size(card: ModelCard) -> None:
+    total = _estimate(card).tokens.total
+    assert _estimate(replace(card, context_tokens=total)).verdict == "fits"
+    assert _estimate(replace(card, context_tokens=total - 1)).verdict == "over_context"
+
+
+def test_overflow_messages_give_both_numbers(card: ModelCard) -> None:
+    small = replace(card, context_tokens=1000)
+    found = _estimate(small)
+    with pytest.raises(ContextOverflow) as caught:
+        check(found, small, remedy="")
+    assert f"{found.tokens.total:,} tokens" in caught.value.message
+    assert "exceed the 1,000" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [(CPU, "float32"), (parse_devices("24GiB")[0], "bfloat16")],
+    ids=["cpu", "cuda"],
+)
+def test_weights_are_held_in(device: Device, dtype: str, card: ModelCard) -> None:
+    stored = replace(card, dtype="bfloat16")
+    assert run_dtype(stored, device) == dtype
+    size = {"float32": 4, "bfloat16": 2}[dtype]
+    assert _estimate(stored, devices=(device,)).memory[0].weights == card.parameters * size
+
+
+def test_one_device_is_used_where_it_is_enough(card: ModelCard) -> None:
+    first, second = _estimate(card, devices=parse_devices("2x24GiB")).memory
+    assert first.peak > 0
+    assert second.peak == 0
+
+
+def test_layers_are_spread_where_one_device_is_not_enough(card: ModelCard) -> None:
+    large = replace(card, parameters=16 * 10**9, dtype="bfloat16")
+    first, second = _estimate(large, devices=parse_devices("2x24GiB")).memory
+    assert first.weights == second.weights == 16 * 10**9
+    assert _estimate(large, devices=parse_devices("24GiB")).verdict == "over_memory"
+    assert _estimate(large, devices=parse_devices("2x24GiB")).verdict == "fits"
+
+
+def test_memory_grows_with_the_prompt(card: ModelCard) -> None:
+    few = _estimate(card, chosen=Settings(max_frames=4)).memory[0]
+    many = _estimate(card, chosen=Settings(max_frames=40)).memory[0]
+    assert few.kv_cache < many.kv_cache
+    assert few.activations < many.activations
+    assert few.weights == many.weights
+
+
+def test_measured_rates_replace_guesses(card: ModelCard) -> None:
+    rough = rough_rates((CPU,))
+    slower = rough.corrected(read=2.0, prompt=4.0, per_token=0.5)
+    before, after = _estimate(card, rates=rough).seconds, _estimate(card, rates=slower).seconds
+    assert (before.rough, after.rough) == (True, False)
+    assert after.read == pytest.approx(2 * before.read)
+    assert after.prefill == pytest.approx(4 * before.prefill)
+    assert after.vision == pytest.approx(4 * before.vision)
+    assert after.per_token == pytest.approx(before.per_token / 2)
+
+
+def test_unmeasured_parts_keep_their_rates() -> None:
+    rough = rough_rates((CPU,))
+    assert rough.corrected(read=None, prompt=0.0, per_token=None) == replace(rough, measured=True)
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "wanted", "decoded"),
+    [
+        ([0, 100, 200], (0, 150), 1 + 51),
+        ([0, 100, 200], (10, 20), 11 + 10),
+        ([0, 100, 200], (100, 200), 1 + 1),
+        ([0], (499,), 500),
+        ([], (0, 499), 1 + 250),  # not at hand: one each 250 frames
+    ],
+    ids=["jump", "walk on", "on keyframes", "from the start", "unknown"],
+)
+def test_reading_costs_what_must_be_decoded(
+    keyframes: list[int], wanted: tuple[int, ...], decoded: int, card: ModelCard
+) -> None:
+    info = replace(VIDEO, keyframes=keyframes)
+    plan = replace(make_plan(info, Settings(), card), indices=wanted)
+    rates = replace(rough_rates((CPU,)), decoded_pixels=640 * 360)
+    turns = [Turn("user", "What?")]
+    found = estimate(plan, info, Settings(), card, turns, devices=(CPU,), rates=rates)
+    assert found.seconds.read == decoded
