@@ -25,7 +25,12 @@ from core.planning.prompt import Turn
 from core.planning.settings import Settings
 from core.video.info import VideoInfo, describe_video
 
-cli = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False)
+cli = typer.Typer(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+)
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 Model = Annotated[str, typer.Option(help="A checkpoint folder, or a name on the Hugging Face hub.")]
@@ -77,11 +82,11 @@ def serve(
     ] = 7860,
 ) -> None:
     """Start the page (the default)."""
+    card = load_card(model)
+    errors.print(f"Loading {card.name} …")
     from core.engine.local import load_engine
     from ui.page import launch
 
-    card = load_card(model)
-    errors.print(f"Loading {card.name} …")
     engine = load_engine(card, device=device)
     launch(engine, host=host, port=port)
 
@@ -202,7 +207,7 @@ def main() -> None:
     """Run the command line; 0 for success, 2 for what the user can mend, 1 for a defect."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     arguments = sys.argv[1:]
-    if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["serve", *arguments]
     try:
         cli(arguments)

@@ -99,6 +99,8 @@ class Engine(Protocol):
     def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
         """Answer; ends with Finished. ``stop`` ends the reply within one token.
 
+        Set before the first token, ``stop`` still ends in Finished: "stopped", with no tokens.
+
         Raises:
             ContextOverflow, MemoryOverflow: it did not fit after all; the engine stays usable.
         """

@@ -89,6 +89,10 @@ class LocalEngine:
 
     def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
         """Answer in a thread of its own and hand on what happens there; see Engine.stream."""
+        if self._model is None:
+            raise CheckpointError(
+                f"{self.card.name} has been unloaded.", remedy="Load the model again."
+            )
         events: queue.Queue[Event | BaseException] = queue.Queue()
         gone = threading.Event()
         worker = threading.Thread(
@@ -114,7 +118,10 @@ class LocalEngine:
             while not self._turn.acquire(timeout=HEARTBEAT_SECONDS):
                 events.put(Progress(stage="waiting"))
                 if stop.is_set():
-                    raise Cancelled
+                    reply = self._reply(stop, events)
+                    reply.stopped = True
+                    events.put(reply.finished())
+                    return
             try:
                 self._stop = stop
                 self._answer(request, stop, events)
@@ -130,7 +137,7 @@ class LocalEngine:
         import torch
 
         overflow: MemoryOverflow | None = None
-        reply = Reply(self._processor.tokenizer, stop, events)
+        reply = self._reply(stop, events)
         try:
             with torch.inference_mode():
                 inputs = self._inputs(request)
@@ -154,6 +161,9 @@ class LocalEngine:
             _free_memory()  # only here, where no traceback holds the tensors any more
             raise overflow
         events.put(reply.finished(limit=request.reply_tokens, peak_bytes=self._peaks()))
+
+    def _reply(self, stop: Either, events: queue.Queue[Event | BaseException]) -> Reply:
+        return Reply(self._processor.tokenizer, stop, events)
 
     def _inputs(self, request: Request) -> Any:
         """What the model takes, frames as they are: neither sampled nor resized again.

@@ -64,8 +64,8 @@ class Reply:
     def end(self) -> None:
         """Called by generate after the last token."""
 
-    def finished(self, *, limit: int, peak_bytes: tuple[int, ...]) -> Finished:
-        """The closing event."""
+    def finished(self, *, limit: int = 0, peak_bytes: tuple[int, ...] = ()) -> Finished:
+        """The closing event; ``limit`` is the longest reply that was allowed."""
         first = self._first or time.perf_counter()
         later = self._tokens - 1
         length = self._tokens >= limit and not self._ended

@@ -95,7 +95,8 @@ def _pixel_limits(frames: int, settings: Settings, card: ModelCard) -> tuple[int
     ``fetch_video`` of qwen-vl-utils (the link is at families.FAMILIES). There a floor that the
     user did not ask for would push the video over a budget that the user did ask for, and an upper
     limit under it is an assertion error; here that floor gives way. A checkpoint's own upper limit
-    is what is used where the user sets none; the family's can never be passed.
+    is what is used where the user sets none; the family's can never be passed. All of them bound
+    the area before it is rounded to whole patches: a small picture that is enlarged can pass them.
     """
     area, limits = card.patches.factor**2, card.limits
     budget = settings.video_token_budget or limits.video_tokens
@@ -104,8 +105,10 @@ def _pixel_limits(frames: int, settings: Settings, card: ModelCard) -> tuple[int
     if settings.video_token_budget and per_frame < area:
         steps = math.ceil(frames / step)
         raise SettingsError(
-            f"A budget of {budget:,} tokens is less than one for each of {steps:,} frame pairs.",
-            remedy=f"Raise video_token_budget to {steps:,}, or take {budget * 2:,} frames or less.",
+            f"A budget of {budget:,} tokens is less than one for each of {steps:,} steps of {step} "
+            "frames.",
+            remedy=f"Raise video_token_budget to {steps:,}, or take {budget * step:,} frames or "
+            "less.",
         )
     floor = settings.min_frame_tokens
     most = settings.max_frame_tokens or max(limits.max_frame_tokens, 1.05 * (floor or 0))

@@ -60,7 +60,7 @@ class Settings:
         _whole("max_frame_tokens", self.max_frame_tokens, most=MAX_TOKENS)
         _whole("max_tiles", self.max_tiles, most=1000)
         _whole("video_token_budget", self.video_token_budget, most=MAX_TOKENS)
-        _whole("reply_tokens", self.reply_tokens, most=MAX_TOKENS)
+        _whole("reply_tokens", self.reply_tokens or 0, most=MAX_TOKENS)
         _ordered("min_frames", self.min_frames, "max_frames", self.max_frames)
         _ordered(
             "min_frame_tokens", self.min_frame_tokens, "max_frame_tokens", self.max_frame_tokens

@@ -26,8 +26,9 @@ class Frame:
     """One decoded picture.
 
     Attributes:
-        index: which frame of the video, counted as shown.
-        seconds: when it is shown, as the decoder says, from the first shown frame.
+        index: which frame was asked for, counted as shown.
+        seconds: when the picture is shown, as the decoder says, from the first shown frame. At a
+            damaged place this is the picture before, as a player shows it, and its earlier time.
         pixels: uint8, height x width x 3, RGB.
     """
 
