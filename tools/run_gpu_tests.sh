@@ -1,0 +1,6 @@
+#!/bin/sh
+# Run the tests that need a CUDA device: on a machine with torch, transformers, av and pytest;
+# gradio and the plugins of the other tests are not needed.
+set -eu
+cd "$(dirname "$0")/.."
+exec "${PYTHON:-python3}" -m pytest -o addopts="" -q -m gpu tests/gpu "$@"
