@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,6 +17,7 @@ from tiny_checkpoint import write_tiny_checkpoint
 from ui.handlers import Handlers
 from ui.sessions import IDLE_SECONDS, Session, Sessions
 
+Result = TypeVar("Result")
 CLIP = str(DEMO_MODEL.parent / "examples" / "order.mp4")
 VALUES: dict[str, Any] = {"fps": 1.0, "min_frames": 4, "max_frames": 64, "max_frame_tokens": 64}
 
@@ -29,6 +32,12 @@ def handlers(card: ModelCard) -> Handlers:
     return Handlers(FakeEngine(card, words=["One ", "two."]))
 
 
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """In a thread of its own: the browser tests keep an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
 def opened(handlers: Handlers, path: str | None = CLIP) -> Session:
     session = Session()
     handlers.open_video(path, session, VALUES, "")
@@ -39,7 +48,7 @@ def asked(handlers: Handlers, session: Session, question: str) -> list[dict[str,
     async def collect() -> list[dict[str, Any]]:
         return [update async for update in handlers.ask(session, VALUES, question)]
 
-    return asyncio.run(collect())
+    return run(collect())
 
 
 def test_a_question_is_answered_and_remembered(handlers: Handlers) -> None:
@@ -168,7 +177,7 @@ def test_the_meter_counts_the_answer_as_history_for_the_sliders_as_they_are_by_t
             last = update
         return last
 
-    update = asyncio.run(ask_and_move())
+    update = run(ask_and_move())
     after = session.foreseen
     assert after is not None
     assert after.estimate.tokens.history > 0
