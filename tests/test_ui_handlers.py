@@ -183,3 +183,13 @@ def test_the_meter_counts_the_answer_as_history_for_the_sliders_as_they_are_by_t
     assert after.estimate.tokens.history > 0
     assert len(after.plan.indices) > len(before.plan.indices)
     assert f"{after.estimate.tokens.prompt:,} tokens" in update["meter"]
+
+
+def test_a_stop_before_the_first_word_teaches_no_rates(card: ModelCard) -> None:
+    handlers = Handlers(FakeEngine(card, words=["word "] * 500, pause_seconds=5.0))
+    session = opened(handlers)
+    before = handlers.rates
+    threading.Timer(0.5, lambda: handlers.stop(session)).start()
+    update = asked(handlers, session, "Go on")[-1]
+    assert update["question"] == "Go on"
+    assert handlers.rates == before

@@ -69,17 +69,6 @@ def test_keyframes(name: str, keyframes: list[int], clip_file: Callable[[str], P
 
 
 @pytest.mark.parametrize(
-    ("seconds", "index"),
-    [(-1.0, 0), (0.0, 0), (0.039, 0), (0.04, 1), (0.36, 9), (1.5, 9), (1.56, 10), (99.0, 59)],
-    ids=str,
-)
-def test_frame_that_is_seen_at_a_time_of_an_uneven_clip(
-    seconds: float, index: int, clip_file: Callable[[str], Path]
-) -> None:
-    assert probe(clip_file("uneven.mp4")).frame_at(seconds) == index
-
-
-@pytest.mark.parametrize(
     ("name", "size", "frames"),
     [
         ("a.mp4", (1920, 1080), 209),

@@ -203,7 +203,12 @@ class Handlers:
         )
 
     def _learn(self, foreseen: Foreseen, finished: Finished) -> None:
-        """Put the measured rates in the place of the foretold ones."""
+        """Put the measured rates in the place of the foretold ones.
+
+        An answer that was stopped before its first word measured nothing but the stop.
+        """
+        if not finished.reply_tokens:
+            return
         seconds = foreseen.estimate.seconds
         looking = finished.seconds_to_first_token - finished.read_seconds
         speed = finished.tokens_per_second

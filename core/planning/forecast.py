@@ -197,9 +197,8 @@ def _memory(
     """One device if everything fits on it, otherwise equal shares of the layers on each.
 
     Activations are those of the widest moment: gate, up and their product in the MLP with about
-    five hidden states beside them, over the whole prompt (or over all patches, in the tower). On
-    an H200, Qwen2.5-VL-7B took 1.0 / 3.8 / 11.5 GB over its weights at 4,608 / 18,432 / 55,296
-    tokens; this gives 0.95 / 3.8 / 11.4.
+    five hidden states beside them, over the whole prompt (or over all patches, in the tower). They
+    follow from the shapes; no measurement has been fitted yet.
     """
     size = DTYPE_BYTES.get(run_dtype(card, devices[0]), 2)
     weights = weight_bytes(card, devices[0])

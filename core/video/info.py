@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -58,14 +57,6 @@ class VideoInfo:
         if self.frame_times is not None:
             return float(self.frame_times[index])
         return float(index / self.frame_rate)
-
-    def frame_at(self, seconds: float) -> int:
-        """The index of the frame a viewer sees at ``seconds``."""
-        if self.frame_times is None:
-            index = int(seconds * self.frame_rate)
-        else:
-            index = bisect.bisect_right(self.frame_times, seconds) - 1
-        return min(max(index, 0), self.frame_count - 1)
 
 
 def describe_video(
