@@ -136,7 +136,8 @@ class AboutWhole(Namer):
         if truth.flashes:
             times = listed([truth.stamps[f.pair] for f in truth.flashes])
             parts.append(f"The picture flashes at {times} seconds.")
-        return Ask(kind="describe", group="describe", slots={}, answer=" ".join(parts), asks=False)
+        group = self._rng.choice(("describe", "describe_shortly"))
+        return Ask(kind="describe", group=group, slots={}, answer=" ".join(parts), asks=False)
 
     def background(self) -> Ask | None:
         name = self._truth.ground

@@ -9,10 +9,17 @@ from .answers import OFF_TOPIC, REAL_PICTURE
 from .naming import Ask
 from .offtopic import OffTopic
 from .questions import WEIGHTS, Questioner
+from .reserved import is_reserved
 from .truths import Truth
 from .wordings import Wordings
 
-_OFF_TOPIC_SHARE = 0.10
+_OFF_TOPIC_SHARE = 0.08
+_STRESS = 8  # so many times as often is a kind asked that is to be practised
+_ASKING = frozenset(
+    {"what", "what's", "which", "who", "when", "where", "how", "is", "are",
+     "was", "were", "does", "do", "did", "can", "could", "would", "will", "has",
+     "have", "any", "so", "and", "now", "then"}
+)  # fmt: skip
 _FOLLOWED = ("colour", "direction", "appear", "vanish", "presence")
 
 
@@ -24,13 +31,18 @@ class Turn:
 
 
 class Language:
-    """Draws conversations. `held_out` keeps to the patterns that training never sees."""
+    """Draws conversations. `held_out` keeps to the patterns that training never sees.
 
-    def __init__(self, *, held_out: bool = False) -> None:
+    Questions of the kind `stress` come more often, and so do those about another subject.
+    """
+
+    def __init__(self, *, held_out: bool = False, stress: str | None = None) -> None:
         self._wordings = Wordings()
         self._off_topic = OffTopic()
         self._held_out = held_out
-        self._kinds, self._weights = zip(*WEIGHTS.items(), strict=True)
+        self._off_topic_share = _OFF_TOPIC_SHARE * (2 if stress else 1)
+        weights = {kind: n * (_STRESS if kind == stress else 1) for kind, n in WEIGHTS.items()}
+        self._kinds, self._weights = zip(*weights.items(), strict=True)
 
     def conversations(self, truth: Truth, number: int, rng: Random) -> list[list[Turn]]:
         """Independent conversations with `number` questions in all, most of one turn."""
@@ -51,7 +63,7 @@ class Language:
         return turns
 
     def _turn(self, questioner: Questioner, truth: Truth, rng: Random, follow: str | None) -> Turn:
-        if rng.random() < _OFF_TOPIC_SHARE:
+        if rng.random() < self._off_topic_share:
             return self._off(truth, rng)
         ask = None
         while ask is None:
@@ -59,15 +71,21 @@ class Language:
             ask = getattr(questioner, kind)()
             if follow and ask is not None and ask.group != follow:
                 follow = ask = None
-        sentence = (
-            self._elliptic(ask, rng)
-            if follow
-            else self._wordings.say(ask.group, ask.slots, rng, held_out=self._held_out)
-        )
-        question = self._wordings.dress(sentence, rng, asks=ask.asks)
+        question = self._worded(ask, rng, leaning=follow is not None)
+        while is_reserved(question):
+            question = self._worded(ask, rng, leaning=False)
         if truth.real:
             return Turn("outside_picture", question, REAL_PICTURE)
         return Turn(ask.kind, question, ask.answer)
+
+    def _worded(self, ask: Ask, rng: Random, *, leaning: bool) -> str:
+        """The question as somebody types it; `leaning` on the one before it."""
+        if leaning:
+            sentence = self._elliptic(ask, rng)
+        else:
+            sentence = self._wordings.say(ask.group, ask.slots, rng, held_out=self._held_out)
+        asks = ask.asks or sentence.split()[0] in _ASKING
+        return self._wordings.dress(sentence, rng, asks=asks)
 
     def _elliptic(self, ask: Ask, rng: Random) -> str:
         """A question that leans on the one before: "and the square?"."""
@@ -88,6 +106,8 @@ class Language:
 
     def _off(self, truth: Truth, rng: Random) -> Turn:
         sentence = self._off_topic.draw(rng)
+        while is_reserved(sentence):
+            sentence = self._off_topic.draw(rng)
         asks = not sentence.startswith(("write", "tell", "describe", "draw", "give"))
         if rng.random() < 0.5:
             question = self._wordings.dress(sentence, rng, asks=asks)

@@ -32,6 +32,15 @@ def english() -> list[str]:
     return sorted(set(pieces))
 
 
+def own_words() -> set[str]:
+    """The words of the model's own questions."""
+    return {word for path in FOLDER.glob("*.txt") for word in _words(path.read_text().lower())}
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z]{4,}", text)
+
+
 class OffTopic:
     """Draws questions that have nothing to do with the model's world."""
 
@@ -43,8 +52,9 @@ class OffTopic:
             for name, _, words in (line.partition(" = ") for line in lines_of(folder / "words.txt"))
         }
         self._english = english()
-        words = (re.findall(r"[a-z]{4,}", piece) for piece in self._english)
-        self._nouns = sorted({word for found in words for word in found})
+        words = {word for piece in self._english for word in _words(piece)}
+        self._foreign = words - own_words()
+        self._nouns = sorted(self._foreign)
 
     def _fill(self, match: re.Match, rng: Random) -> str:
         if match[1] == "n":
@@ -55,12 +65,18 @@ class OffTopic:
 
     def draw(self, rng: Random) -> str:
         """A bare sentence, lower case at its start."""
-        kind = rng.random()
-        if kind < 0.08:
-            return rng.choice(self._english)
-        if kind < 0.14:
-            words = rng.choice(self._english).split()
-            start = rng.randrange(len(words))
-            opener = rng.choice(_OPENERS)
-            return f"{opener} {' '.join(words[start : start + rng.randint(1, 9)])}".strip()
+        if rng.random() < 0.14:
+            return self._fragment(rng)
         return _SLOT.sub(lambda m: self._fill(m, rng), rng.choice(self._templates))
+
+    def _fragment(self, rng: Random) -> str:
+        """A piece of plain English, never one that could be about the clip: "what is shown"."""
+        while True:
+            sentence = rng.choice(self._english)
+            if rng.random() < 0.43:
+                words = sentence.split()
+                start = rng.randrange(len(words))
+                opener = rng.choice(_OPENERS)
+                sentence = f"{opener} {' '.join(words[start : start + rng.randint(1, 9)])}".strip()
+            if self._foreign.intersection(_words(sentence)):
+                return sentence

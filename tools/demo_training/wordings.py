@@ -3,6 +3,7 @@
 Reads the files under patterns/, draws sentences from them, and dresses a question as people type
 it: openers, endings, lower case, missing marks, typos, filler words, telegram style. Every
 sixteenth pattern of a file is held out, so that training can measure itself on unseen patterns.
+What the evaluation asks is never said (`reserved.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from random import Random
+
+from .reserved import is_reserved
 
 FOLDER = Path(__file__).parent / "patterns"
 HELD_OUT_EVERY = 16
@@ -67,13 +70,22 @@ class Wordings:
 
     def say(self, group: str, slots: dict[str, str], rng: Random, *, held_out: bool = False) -> str:
         """A bare sentence of the group: lower case, no mark at its end."""
+        names = {name: f"{{{name}}}" for name in slots}
+        for attempt in range(1000):
+            pattern = self._draw(group, rng, held_out=held_out and attempt < 50)
+            sentence = re.sub(r"\s+", " ", self._speak(pattern, names, rng)).strip()
+            if not is_reserved(sentence):
+                return sentence.format_map(slots)
+        raise ValueError(f"every wording of {group!r} is the evaluation's")
+
+    def _draw(self, group: str, rng: Random, *, held_out: bool) -> Node:
         patterns = self._patterns[group]
         number = rng.randrange(len(patterns))
         if (number % HELD_OUT_EVERY == HELD_OUT_EVERY - 1) != held_out:
             number = rng.randrange(len(patterns) // HELD_OUT_EVERY) * HELD_OUT_EVERY + (
                 HELD_OUT_EVERY - 1 if held_out else rng.randrange(HELD_OUT_EVERY - 1)
             )
-        return re.sub(r"\s+", " ", self._speak(patterns[number], slots, rng)).strip()
+        return patterns[number]
 
     def expand(self, pattern: str, rng: Random) -> str:
         """A sentence of a pattern given in code."""
