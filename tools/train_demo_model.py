@@ -146,6 +146,9 @@ def main() -> None:
     parser.add_argument("--resume", type=Path, help="start from the weights in this folder")
     parser.add_argument("--seconds", type=float, default=840.0)
     parser.add_argument("--look-seconds", type=float, default=110.0)
+    parser.add_argument("--words-only", action="store_true", help="leave the tower as it is")
+    parser.add_argument("--stress", help="a kind of question to practise, such as describe")
+    parser.add_argument("--warm-up-steps", type=int, default=150)
     parser.add_argument("--peak-rate", type=float, default=1.6e-3)
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--tokens", type=int, default=98_304, help="tokens of a batch")
@@ -162,7 +165,10 @@ def main() -> None:
         workers=options.workers,
         tokens=options.tokens,
         peak_rate=options.peak_rate,
+        warm_up_steps=options.warm_up_steps,
         look_seconds=options.look_seconds,
+        words_only=options.words_only,
+        stress=options.stress,
         seed=options.seed,
         **sizes,
     )

@@ -10,12 +10,12 @@ from .scenes import MOST_DRAWN, MOST_KNOWN
 
 def draw_cast(rng: Random) -> list[tuple[str, str]]:
     """(shape, colour) of each thing, now and then one that the model shall not know."""
-    if rng.random() < 0.045:
-        count = rng.randint(MOST_KNOWN + 1, MOST_DRAWN)
+    if rng.random() < 0.08:  # one more than can be counted is the hard case
+        crowds = range(MOST_KNOWN + 1, MOST_DRAWN + 1)
+        count = rng.choices(crowds, weights=[5, 4, 3, 2, 1, 1, 1])[0]
     else:
-        count = rng.choices(range(6), weights=[4, 24, 23, 20, 15, 14])[0]
-    few_shapes = rng.sample(outlines.KNOWN, 2) if rng.random() < 0.25 else outlines.KNOWN
-    few_colours = rng.sample(colours.KNOWN, 2) if rng.random() < 0.15 else colours.KNOWN
+        count = rng.choices(range(6), weights=[4, 21, 21, 20, 17, 17])[0]
+    few_shapes, few_colours = _few(outlines.KNOWN, rng), _few(colours.KNOWN, rng)
     cast: list[tuple[str, str]] = []
     for _ in range(count):
         pair = (rng.choice(few_shapes), rng.choice(few_colours))
@@ -34,6 +34,12 @@ def draw_cast(rng: Random) -> list[tuple[str, str]]:
         else:
             cast[place] = (rng.choice(outlines.UNKNOWN), rng.choice(colours.UNKNOWN))
     return cast
+
+
+def _few(names: tuple[str, ...], rng: Random) -> list[str]:
+    """All of them, or for a clip whose things are hard to keep apart only one or two."""
+    many = rng.choices((len(names), 2, 1), weights=[72, 16, 12])[0]
+    return rng.sample(names, many)
 
 
 def lesson_cast(lesson: int, rng: Random) -> list[tuple[str, str]]:

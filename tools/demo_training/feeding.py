@@ -27,7 +27,13 @@ from .vocabulary import Tokens
 def make_packer(plan: Plan, tokenizer_file: Path, *, held_out: bool = False) -> Packer:
     stock = stock_of(plan.variants(), plan.plain_pictures, plan.pictures)
     tokens = Tokens(Tokenizer.from_file(str(tokenizer_file)))
-    return Packer(SceneMaker(stock), Language(held_out=held_out), tokens, plan.tokens)
+    return Packer(
+        SceneMaker(stock),
+        Language(held_out=held_out, stress=plan.stress),
+        tokens,
+        length=plan.tokens,
+        questions=plan.questions,
+    )
 
 
 def _work(plan: Plan, tokenizer_file: Path, seed: int, share, queue) -> None:

@@ -32,6 +32,7 @@ class Trainer:
     def __init__(self, model, plan: Plan, atlases: Atlases, device: torch.device) -> None:
         self.plan, self.device = plan, device
         fused = device.type == "cuda"
+        model.model.visual.requires_grad_(not plan.words_only)
         self.trainee = Trainee(model, plan.tokens, device, fused=fused)
         self._painter = Painter(atlases, fused=fused)
         matrices = [p for p in self.trainee.parameters() if p.ndim > 1]
@@ -123,7 +124,7 @@ def train(trainer: Trainer, workers: Workers, log, *, fresh: bool, save) -> int:
     """Runs the plan to its end; `log(line)` every 100 steps, `save()` every two minutes."""
     plan, step, saved, elapsed = trainer.plan, 0, 0.0, 0.0
     tally = _Tally()
-    ease = 0.0 if fresh else 0.7
+    ease = 0.0 if fresh else 1.0  # saved weights know short clips already
     with Feeder(workers, trainer.device, -1.0) as feeder:
         learn_to_look(trainer, feeder, log)
         for _ in range(4):  # compiles before the clock starts; a rate of 0 changes nothing

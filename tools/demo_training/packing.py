@@ -115,11 +115,12 @@ def _pair_facts(truth: Truth, scene: Scene) -> tuple[np.ndarray, np.ndarray, np.
 class Packer:
     """Makes rows. `language` turns a truth into conversations; `tokens` knows the vocabulary."""
 
-    def __init__(self, maker: SceneMaker, language, tokens, length: int) -> None:
+    def __init__(self, maker: SceneMaker, language, tokens, *, length: int, questions: int) -> None:
         self._maker = maker
         self._language = language
         self._tokens = tokens
         self._length = length
+        self._questions = questions
 
     def row(self, rng: Random, *, most_pairs: int, most_tokens: int) -> Row:
         """One row of clips of one frame size, filled until the next clip would not fit."""
@@ -132,7 +133,7 @@ class Packer:
                 frames=2 * pairs, height=32 * rows, width=32 * columns, rng=rng
             )
             truth = truth_of(scene)
-            number = 6 + min(8, pairs // 6)
+            number = self._questions + min(8, pairs // 6)
             talks = self._language.conversations(truth, number, rng)
             if not draft.add(scene, truth, talks, self._tokens, rng):
                 misses += 1

@@ -18,12 +18,19 @@ class Plan:
     weight_decay: float = 0.03
     warm_up_steps: int = 150
     look_seconds: float = 110.0  # the tower alone, at first
+    words_only: bool = False  # the tower stays as it is, and a clip gets many questions
+    stress: str | None = None  # a kind of question to practise
     grow_share: float = 0.55  # of `seconds`, until clips have their full length and size
     known_variants: int = 420
     unknown_variants: int = 90
     plain_pictures: int = 160
     pictures: int = 900
     seed: int = 1
+
+    @property
+    def questions(self) -> int:
+        """Questions of a short clip."""
+        return 40 if self.words_only else 6
 
     def variants(self) -> list[str]:
         return outlines.variants(self.known_variants, self.unknown_variants)
