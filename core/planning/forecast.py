@@ -6,45 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.errors import CheckpointError, ContextOverflow, MemoryOverflow
+from core.errors import ContextOverflow, MemoryOverflow
 from core.planning.card import DTYPE_BYTES, ModelCard
 from core.planning.machine import GIB, Device, Rates, rough_rates
 from core.planning.plan import Plan
-from core.planning.prompt import Turn, prompt_writer
+from core.planning.prompt import Turn
 from core.planning.settings import Settings
+from core.planning.tokens import Tokens, count_tokens
 from core.video.info import VideoInfo
 
 Verdict = Literal["fits", "over_context", "over_memory"]
 TYPICAL_GOP = 250  # frames between keyframes where the file is not at hand: x264's default
 FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(0.8 * GIB)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    """What the context is spent on.
-
-    Attributes:
-        video: visual tokens.
-        labels: time labels and the wrappers round each step.
-        question: the last turn's text.
-        history: the text of the turns before it.
-        template: what the chat template adds.
-        prompt: all of these: the length of the model's ``input_ids``.
-        reply: the longest reply.
-    """
-
-    video: int
-    labels: int
-    question: int
-    history: int
-    template: int
-    prompt: int
-    reply: int
-
-    @property
-    def total(self) -> int:
-        """Prompt and reply: what the context must hold."""
-        return self.prompt + self.reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,40 +96,6 @@ def estimate(
         context_tokens=card.context_tokens,
         memory=_memory(plan, card, tokens, devices),
         seconds=_seconds(plan, info, card, tokens, devices, rates or rough_rates(devices)),
-    )
-
-
-def count_tokens(
-    plan: Plan, card: ModelCard, turns: Sequence[Turn], *, reply_tokens: int
-) -> Tokens:
-    """Exact counts, by the checkpoint's own tokenizer and chat template.
-
-    Special tokens bound every piece, so that the pieces can be counted apart:
-    text before, then for each step its label, its wrapper and its visual tokens, then text after.
-
-    Raises:
-        CheckpointError: the template has no place for a video, or does not work at all.
-    """
-    writer = prompt_writer(card.folder)
-    before, marker, after = writer.render(turns).partition(card.family.video_marker)
-    if not marker:
-        raise CheckpointError(
-            f"The chat template of {card.name} has no place for a video.",
-            remedy="Choose a checkpoint whose template writes " + card.family.video_marker + ".",
-        )
-    labels = sum(map(writer.count, plan.labels))
-    labels += card.family.step_wrapper_tokens * len(plan.labels)
-    text = writer.count(before) + writer.count(after)
-    question = writer.count(writer.plain(turns[-1].text))
-    history = sum(writer.count(writer.plain(turn.text)) for turn in turns[:-1])
-    return Tokens(
-        video=plan.video_tokens,
-        labels=labels,
-        question=question,
-        history=history,
-        template=text - question - history,
-        prompt=plan.video_tokens + labels + text,
-        reply=reply_tokens,
     )
 
 

@@ -1,0 +1,81 @@
+"""The shapes of a model, read from its config: what memory and time are computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextShape:
+    """The language model: layers and widths, in elements.
+
+    Attributes:
+        layers, hidden: as usual.
+        mlp: width of the MLPs a token passes through (of all its experts together).
+        heads, kv_heads, head_dim: attention.
+        kv_layers: layers that keep keys and values of the whole prompt; linear attention and
+            sliding windows do not.
+        vocab: entries of the embedding.
+    """
+
+    layers: int
+    hidden: int
+    mlp: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    kv_layers: int
+    vocab: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisionShape:
+    """The vision tower: layers and widths, in elements."""
+
+    layers: int
+    hidden: int
+    mlp: int
+
+
+def text_shape(config: dict[str, Any]) -> TextShape:
+    """The language model that ``text_config`` describes.
+
+    Raises:
+        KeyError, TypeError, ValueError: it does not.
+    """
+    heads, layers = int(config["num_attention_heads"]), int(config["num_hidden_layers"])
+    experts = int(config.get("num_experts_per_tok") or 1)
+    mlp = int(config.get("moe_intermediate_size") or config["intermediate_size"]) * experts
+    return TextShape(
+        layers=layers,
+        hidden=int(config["hidden_size"]),
+        mlp=mlp,
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
+        kv_layers=_full_attention_layers(config, layers),
+        vocab=int(config["vocab_size"]),
+    )
+
+
+def _full_attention_layers(config: dict[str, Any], layers: int) -> int:
+    kinds = config.get("layer_types")
+    if kinds:
+        return sum(kind == "full_attention" for kind in kinds)
+    return layers // int(config.get("full_attention_interval") or 1)
+
+
+def vision_shape(config: dict[str, Any]) -> VisionShape:
+    """The tower that ``vision_config`` describes; families name its depth in two ways.
+
+    Raises:
+        KeyError, TypeError, ValueError: it does not.
+    """
+    hidden = int(config.get("embed_dim") or config["hidden_size"])  # Qwen2-VL's hidden is the text's
+    mlp = config.get("intermediate_size") or hidden * config.get("mlp_ratio", 4)
+    return VisionShape(
+        layers=int(config["depth"] if "depth" in config else config["num_hidden_layers"]),
+        hidden=hidden,
+        mlp=int(mlp),
+    )
