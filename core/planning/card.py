@@ -22,22 +22,39 @@ MAX_HUB_NAME = 200  # the hub's own limit is 96 for each half
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextShape:
-    """The language model: layers and widths, in elements."""
+    """The language model: layers and widths, in elements.
+
+    Attributes:
+        mlp: width that a token passes through; of a mixture, that of its chosen experts together.
+        kv_layers: layers that keep keys and values of the whole prompt; fewer in hybrids.
+        tied: whether the head is the token embeddings over again.
+        experts_per_token: experts that a token passes through; 1 where there is no mixture.
+    """
 
     layers: int
     hidden: int
     mlp: int
+    heads: int
     kv_heads: int
     head_dim: int
+    vocab: int
+    kv_layers: int
+    tied: bool = False
+    experts_per_token: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionShape:
-    """The vision tower: layers and widths, in elements."""
+    """The vision tower: layers and widths, in elements.
+
+    Attributes:
+        deepstack: further outputs of its size that the language model takes in (Qwen3-VL: 3).
+    """
 
     layers: int
     hidden: int
     mlp: int
+    deepstack: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +69,7 @@ class ModelCard:
         patches, limits: the family's, with what the checkpoint's own files say put over them.
         context_tokens: the most tokens of prompt and reply together.
         parameters: number of weights.
+        active_parameters: of them, those that one token passes through; all but in a mixture.
         dtype: what the weights are stored in.
         text, vision: shapes that memory and time are computed from.
     """
@@ -64,6 +82,7 @@ class ModelCard:
     limits: Limits
     context_tokens: int
     parameters: int
+    active_parameters: int
     dtype: str
     text: TextShape
     vision: VisionShape
@@ -88,6 +107,7 @@ def load_card(model: str | Path = DEMO_MODEL) -> ModelCard:
         **{key: video[key] for key in _PATCH_KEYS if key in video},
     )
     try:
+        parameters = _parameters(folder, str(model))
         return ModelCard(
             name=folder.resolve().name if local else str(model),
             source=str(model),
@@ -96,9 +116,10 @@ def load_card(model: str | Path = DEMO_MODEL) -> ModelCard:
             patches=patches,
             limits=_limits(family.limits, video, patches),
             context_tokens=int(config["text_config"]["max_position_embeddings"]),
-            parameters=_parameters(folder, str(model)),
+            parameters=parameters,
+            active_parameters=parameters - _idle_parameters(config["text_config"]),
             dtype=str(config.get("dtype") or config["text_config"].get("dtype") or "bfloat16"),
-            text=_text_shape(config["text_config"]),
+            text=_text_shape(config["text_config"], tied=bool(config.get("tie_word_embeddings"))),
             vision=_vision_shape(config["vision_config"]),
         )
     except KeyError as error:
@@ -130,7 +151,16 @@ def _limits(limits: Limits, video: dict[str, Any], patches: PatchGrid) -> Limits
     return replace(limits, **own)
 
 
-def _text_shape(config: dict[str, Any]) -> TextShape:
+def _idle_parameters(config: dict[str, Any]) -> int:
+    """Weights of the experts that a token does not pass through."""
+    if "num_experts" not in config:
+        return 0
+    idle = int(config["num_experts"]) - int(config["num_experts_per_tok"])
+    expert = 3 * int(config["hidden_size"]) * int(config["moe_intermediate_size"])
+    return int(config["num_hidden_layers"]) * idle * expert
+
+
+def _text_shape(config: dict[str, Any], *, tied: bool) -> TextShape:
     heads = int(config["num_attention_heads"])
     experts = int(config.get("num_experts_per_tok", 1))
     mlp = int(config.get("moe_intermediate_size") or config["intermediate_size"]) * experts
@@ -138,8 +168,13 @@ def _text_shape(config: dict[str, Any]) -> TextShape:
         layers=int(config["num_hidden_layers"]),
         hidden=int(config["hidden_size"]),
         mlp=mlp,
+        heads=heads,
         kv_heads=int(config.get("num_key_value_heads", heads)),
         head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
+        vocab=int(config["vocab_size"]),
+        kv_layers=int(config["num_hidden_layers"]),
+        tied=tied,
+        experts_per_token=experts,
     )
 
 
@@ -148,6 +183,7 @@ def _vision_shape(config: dict[str, Any]) -> VisionShape:
         layers=int(config["depth"]),
         hidden=int(config["hidden_size"]),
         mlp=int(config["intermediate_size"]),
+        deepstack=len(config.get("deepstack_visual_indexes", ())),
     )
 
 
