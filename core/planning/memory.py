@@ -2,7 +2,7 @@
 
 Peaks follow the tensors that are alive at the fullest moment. The counts below were read off
 forward passes of transformers 5.23 with every tensor counted (Qwen2.5-VL 3B and 7B, Qwen3-VL 2B, 8B
-and 30B-A3B; the formulas are within 5% of all ten peaks) and held against a GPU: Qwen2.5-VL-7B in
+and 30B-A3B; the formulas are within 7% of all ten peaks) and held against a GPU: Qwen2.5-VL-7B in
 bf16 on an H200, 72 tokens a frame, peak over the weights in GB of 10^9 bytes,
 
     frames   tokens   measured   foretold
