@@ -116,8 +116,8 @@ def _richness(info: VideoInfo, chosen: Settings, card: ModelCard) -> tuple[int, 
     return len(plan.indices), plan.tokens_per_step
 
 
-contexts = st.integers(300, 60_000)
-capacities = st.lists(st.integers(GIB // 4, 8 * GIB), min_size=1, max_size=3)
+contexts = st.integers(1000, 150_000)
+capacities = st.lists(st.integers(3 * GIB, 12 * GIB), min_size=1, max_size=3)
 
 
 def _devices(sizes: list[int]) -> tuple[Device, ...]:
@@ -130,7 +130,7 @@ def _devices(sizes: list[int]) -> tuple[Device, ...]:
 @pytest.fixture(scope="module")
 def large(card: ModelCard) -> ModelCard:
     """Layers and tower wide enough for memory to matter: about 2 GiB of weights in 8 layers."""
-    text = replace(card.text, layers=8, kv_layers=8, hidden=2048, mlp=8192)
+    text = replace(card.text, layers=8, kv_layers=8, hidden=2048, mlp=24_576)
     vision = replace(card.vision, hidden=512, mlp=2048)
     return replace(
         card, parameters=10**9, active_parameters=10**9, dtype="bfloat16", text=text, vision=vision

@@ -216,6 +216,25 @@ def test_memory_grows_with_the_prompt(card: ModelCard) -> None:
     assert few.weights == many.weights
 
 
+@pytest.mark.parametrize(
+    ("devices", "layers", "parameters", "tokens_per_second"),
+    [("H200", 28, 7.6e9, (10.0, 15.6)), ("2xH200", 80, 72.7e9, (5.9, 6.7))],
+    ids=["7B", "72B on two"],
+)
+def test_rough_rates_are_within_a_factor_of_two(
+    devices: str,
+    layers: int,
+    parameters: float,
+    tokens_per_second: tuple[float, float],
+    card: ModelCard,
+) -> None:
+    """Decoding of Qwen2.5-VL in bfloat16 with transformers as it comes, measured on the H200."""
+    text, count = replace(card.text, layers=layers), int(parameters)
+    measured = replace(card, parameters=count, active_parameters=count, dtype="bfloat16", text=text)
+    found = 1 / _estimate(measured, devices=parse_devices(devices)).seconds.per_token
+    assert min(tokens_per_second) / 2 <= found <= 2 * max(tokens_per_second)
+
+
 def test_measured_rates_replace_guesses(card: ModelCard) -> None:
     rough = rough_rates((CPU,))
     slower = rough.corrected(read=2.0, prompt=4.0, per_token=0.5)
