@@ -142,6 +142,10 @@ def _text(config: dict[str, Any]) -> dict[str, Any]:
     return config.get("text_config") or config.get("llm_config") or config
 
 
+def _tied(config: dict[str, Any], text: dict[str, Any]) -> bool:
+    return bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
+
+
 def _card(known: Published, *, name: str, source: str, folder: Path | None) -> ModelCard:
     family = family_of(
         str(known.config.get("model_type")), known.video.get("video_processor_type")
@@ -166,7 +170,7 @@ def _card(known: Published, *, name: str, source: str, folder: Path | None) -> M
             parameters=known.parameters,
             active_parameters=known.active_parameters,
             dtype=known.dtype,
-            text=text_shape(text),
+            text=text_shape(text, tied=_tied(known.config, text)),
             vision=vision_shape(vision),
         )
     except KeyError as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from core.planning.card import ModelCard
-from core.planning.forecast import Estimate, estimate
+from core.planning.forecast import AS_STORED, Estimate, Execution, count_text, estimate
 from core.planning.machine import Device
 from core.planning.plan import make_plan
 from core.planning.prompt import Turn
@@ -34,11 +35,13 @@ def remedy_for(
     card: ModelCard,
     turns: Sequence[Turn],
     devices: tuple[Device, ...],
+    *,
+    execution: Execution = AS_STORED,
 ) -> Remedy | None:
     """None where the estimate fits, otherwise the way out."""
     if found.verdict == "fits":
         return None
-    fitting = fit(info, settings, card, turns, devices)
+    fitting = fit(info, settings, card, turns, devices, execution=execution)
     if fitting is not None:
         changes = [
             f"{name} to {value:,}"
@@ -63,16 +66,25 @@ def fit(
     card: ModelCard,
     turns: Sequence[Turn],
     devices: tuple[Device, ...],
+    *,
+    execution: Execution = AS_STORED,
 ) -> Settings | None:
     """The settings nearest to ``settings`` whose estimate fits, or None.
 
-    More room never gives poorer settings: the number of frames stays while fewer patches a frame
-    are enough, and then is as large as the smallest frames allow.
+    The number of frames stays while fewer patches a frame are enough; otherwise it is as large as
+    the family's smallest frames allow, and they take what is left. Neither goes below the family's
+    minimum, nor above what was asked for.
+
+    More room never gives poorer settings: whatever fits fits in more room too, so that a search by
+    halving over the same range takes the same path until it turns towards more.
     """
+    text = count_text(card, turns)
 
     def fits(candidate: Settings) -> bool:
         plan = make_plan(info, candidate, card)
-        found = estimate(plan, info, candidate, card, turns, devices=devices)
+        found = estimate(
+            plan, info, candidate, card, turns, devices=devices, execution=execution, text=text
+        )
         return found.verdict == "fits"
 
     if fits(settings):
@@ -80,15 +92,21 @@ def fit(
     plan = make_plan(info, settings, card)
     most = max(1, int(plan.max_pixels / card.patches.factor**2))
     least = min(card.limits.min_frame_tokens, plan.tokens_per_step, most)
-    best = _largest(least, most, lambda n: fits(_with_tokens(settings, n)))
-    if best is not None:
-        return _with_tokens(settings, best)
+
+    def richest_patches(kept: Settings) -> Settings | None:
+        tokens = _largest(least, most, lambda n: fits(_with_tokens(kept, n)))
+        return None if tokens is None else _with_tokens(kept, tokens)
+
+    fewer_patches = richest_patches(settings)
+    if fewer_patches is not None:
+        return fewer_patches
+    step, frames = card.patches.temporal_patch_size, len(plan.indices)
+    fewest = min(ceil(card.limits.min_frames / step), max(1, frames // step))
     smallest = _with_tokens(settings, least)
-    step = card.patches.temporal_patch_size
     groups = _largest(
-        1, max(1, len(plan.indices) // step), lambda n: fits(_with_frames(smallest, n * step))
+        fewest, max(1, frames // step), lambda n: fits(_with_frames(smallest, n * step))
     )
-    return None if groups is None else _with_frames(smallest, groups * step)
+    return None if groups is None else richest_patches(_with_frames(settings, groups * step))
 
 
 def _with_tokens(settings: Settings, tokens: int) -> Settings:
@@ -110,7 +128,10 @@ def _with_frames(settings: Settings, frames: int) -> Settings:
 
 
 def _largest(low: int, high: int, accepts: Callable[[int], bool]) -> int | None:
-    """The largest accepted number from low to high, by halving; None if even low is not."""
+    """The largest accepted number from low to high, by halving; None if even low is not.
+
+    The number above the one found, where there is one up to high, has been tried and refused.
+    """
     if not accepts(low):
         return None
     while low < high:

@@ -17,6 +17,8 @@ class TextShape:
         kv_layers: layers that keep keys and values of the whole prompt; linear attention and
             sliding windows do not.
         vocab: entries of the embedding.
+        tied: whether the head is the token embeddings over again.
+        experts_per_token: experts that a token passes through; 1 where there is no mixture.
     """
 
     layers: int
@@ -27,25 +29,32 @@ class TextShape:
     head_dim: int
     kv_layers: int
     vocab: int
+    tied: bool = False
+    experts_per_token: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionShape:
-    """The vision tower: layers and widths, in elements."""
+    """The vision tower: layers and widths, in elements.
+
+    Attributes:
+        deepstack: further outputs of its size that the language model takes in (Qwen3-VL: 3).
+    """
 
     layers: int
     hidden: int
     mlp: int
+    deepstack: int = 0
 
 
-def text_shape(config: dict[str, Any]) -> TextShape:
+def text_shape(config: dict[str, Any], *, tied: bool) -> TextShape:
     """The language model that ``text_config`` describes.
 
     Raises:
         KeyError, TypeError, ValueError: it does not.
     """
     heads, layers = int(config["num_attention_heads"]), int(config["num_hidden_layers"])
-    experts = int(config.get("num_experts_per_tok") or 1)
+    experts = int(config.get("num_experts_per_tok") or config.get("top_k_experts") or 1)
     mlp = int(config.get("moe_intermediate_size") or config["intermediate_size"]) * experts
     return TextShape(
         layers=layers,
@@ -56,6 +65,8 @@ def text_shape(config: dict[str, Any]) -> TextShape:
         head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
         kv_layers=_full_attention_layers(config, layers),
         vocab=int(config["vocab_size"]),
+        tied=tied,
+        experts_per_token=experts,
     )
 
 
@@ -78,4 +89,5 @@ def vision_shape(config: dict[str, Any]) -> VisionShape:
         layers=int(config["depth"] if "depth" in config else config["num_hidden_layers"]),
         hidden=hidden,
         mlp=int(mlp),
+        deepstack=len(config.get("deepstack_visual_indexes") or ()),
     )

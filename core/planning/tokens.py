@@ -14,7 +14,26 @@ from core.errors import CheckpointError
 from core.planning.card import ModelCard
 from core.planning.families import VideoText
 from core.planning.plan import Plan
-from core.planning.prompt import Turn, Writer, writer_for
+from core.planning.prompt import Turn, writer_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextTokens:
+    """What a conversation costs without its video, the same for every plan.
+
+    ``before`` and ``after`` are the rendered text on both sides of the video.
+    """
+
+    before: str
+    after: str
+    question: int
+    history: int
+    template: int
+
+    @property
+    def total(self) -> int:
+        """All text round the video."""
+        return self.question + self.history + self.template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,49 +68,62 @@ class Tokens:
 
 
 def count_tokens(
-    plan: Plan, card: ModelCard, turns: Sequence[Turn], *, reply_tokens: int
+    plan: Plan,
+    card: ModelCard,
+    turns: Sequence[Turn],
+    *,
+    reply_tokens: int,
+    text: TextTokens | None = None,
 ) -> Tokens:
     """Count the prompt of ``turns`` about ``plan``.
+
+    ``text`` is count_text() of the turns, where it is at hand from a count before.
 
     Raises:
         CheckpointError: the template has no place for a video, or does not work at all.
     """
-    writer, text = writer_for(card, plan.route), card.route(plan.route).text
-    before, after = split_at_video(writer, text, turns, name=card.name)
-    plain = writer.count(before) + writer.count(after)
-    first, *middle, last = _pieces(plan, text)
-    written = writer.count(before + first) + sum(map(writer.count, middle))
-    written += writer.count(last + after)
-    labels = written - plain + text.step_wrapper_tokens * plan.grid[0] + text.extra_tokens
-    question = writer.count(writer.plain(turns[-1].text))
-    history = sum(writer.count(writer.plain(turn.text)) for turn in turns[:-1])
+    text = text or count_text(card, turns, route=plan.route)
+    writer, form = writer_for(card, plan.route), card.route(plan.route).text
+    first, *middle, last = _pieces(plan, form)
+    labels = writer.count(text.before + first) - writer.count(text.before)
+    labels += sum(map(writer.count, middle))
+    labels += writer.count(last + text.after) - writer.count(text.after)
+    labels += form.step_wrapper_tokens * plan.grid[0] + form.extra_tokens
     return Tokens(
         video=plan.video_tokens,
         labels=labels,
-        question=question,
-        history=history,
-        template=plain - question - history,
-        prompt=plan.video_tokens + labels + plain,
+        question=text.question,
+        history=text.history,
+        template=text.template,
+        prompt=plan.video_tokens + labels + text.total,
         reply=reply_tokens,
         exact=writer.exact and card.family.exact,
     )
 
 
-def split_at_video(
-    writer: Writer, text: VideoText, turns: Sequence[Turn], *, name: str
-) -> tuple[str, str]:
-    """The rendered conversation before and after the video.
+def count_text(card: ModelCard, turns: Sequence[Turn], *, route: str | None = None) -> TextTokens:
+    """The part of count_tokens() that does not depend on the plan.
 
     Raises:
-        CheckpointError: there is no place for one.
+        CheckpointError: the template has no place for a video, or does not work at all.
     """
-    before, marker, after = writer.render(turns).partition(text.marker)
+    writer, form = writer_for(card, route), card.route(route).text
+    before, marker, after = writer.render(turns).partition(form.marker)
     if not marker:
         raise CheckpointError(
-            f"The chat template of {name} has no place for a video.",
-            remedy=f"Choose a checkpoint whose template writes {text.marker}.",
+            f"The chat template of {card.name} has no place for a video.",
+            remedy=f"Choose a checkpoint whose template writes {form.marker}.",
         )
-    return before, after
+    question = writer.count(writer.plain(turns[-1].text))
+    history = sum(writer.count(writer.plain(turn.text)) for turn in turns[:-1])
+    plain = writer.count(before) + writer.count(after)
+    return TextTokens(
+        before=before,
+        after=after,
+        question=question,
+        history=history,
+        template=plain - question - history,
+    )
 
 
 def _pieces(plan: Plan, text: VideoText) -> list[str]:
