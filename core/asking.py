@@ -26,7 +26,7 @@ from core.planning import (
     make_plan,
     remedy_for,
 )
-from core.planning.prompt import prompt_writer
+from core.planning.prompt import writer_for
 from core.video.info import VideoInfo
 from core.video.reading import collect, iter_frames
 
@@ -110,7 +110,7 @@ def answer(engine: Engine, foreseen: Foreseen, *, stop: threading.Event) -> Iter
     request = Request(
         frames=collect(frames),
         plan=plan,
-        prompt=prompt_writer(foreseen.card.folder).render(foreseen.turns),
+        prompt=writer_for(foreseen.card, plan.route).render(foreseen.turns),
         reply_tokens=foreseen.settings.reply_tokens,
     )
     for event in engine.stream(request, stop=stop):

@@ -17,7 +17,7 @@ from core.planning.card import TextShape, VisionShape
 from core.planning.families import FAMILIES
 from tiny_checkpoint import PUBLISHED_VIDEO
 
-ROUTE = FAMILIES["qwen3_vl"].limits
+ROUTE = FAMILIES["qwen3_vl"].routes[0].limits
 
 
 @pytest.fixture
@@ -39,8 +39,19 @@ def test_card_of_a_folder(tiny_model: Path) -> None:
     assert card.patches == card.family.patches
     assert card.context_tokens == 32_768
     assert card.dtype == "float32"
-    assert card.text == TextShape(layers=2, hidden=64, mlp=128, kv_heads=2, head_dim=16)
-    assert card.vision == VisionShape(layers=2, hidden=32, mlp=64)
+    assert card.text == TextShape(
+        layers=2,
+        hidden=64,
+        mlp=128,
+        heads=4,
+        kv_heads=2,
+        head_dim=16,
+        kv_layers=2,
+        vocab=card.text.vocab,
+        tied=card.text.tied,
+    )
+    assert card.vision == VisionShape(layers=2, hidden=32, mlp=64, deepstack=1)
+    assert card.active_parameters == card.parameters
 
 
 def test_parameters_are_those_of_the_real_model(tiny_model: Path) -> None:
@@ -208,7 +219,7 @@ def test_no_checkpoint(damage: Callable[[Path], None], words: str, copy: Path) -
         ("a/b/c", "is not a checkpoint folder, nor a name"),
         ("https://huggingface.co/Qwen/Qwen3-VL-8B-Instruct", "is not a checkpoint folder"),
         ("m" * 5000, "is not a checkpoint folder"),
-        ("Qwen/Qwen3-VL-8B-Instruct", "hub did not give it"),
+        ("Qwen/Qwen3-VL-9B-Instruct", "hub did not give it"),
         ("no such/name at all!", "hub did not give it"),
     ],
     ids=["word", "relative", "absolute", "nothing", "deep", "address", "too long", "hub name",

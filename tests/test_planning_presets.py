@@ -33,9 +33,9 @@ def _limits(frames: tuple[int, int], tokens: tuple[int, int]) -> Limits:
         ("fast", _limits((1, 16), (16, 256)), 2, 32),
         ("balanced", _limits((1, 16), (16, 256)), 4, 64),
         ("detailed", _limits((1, 16), (16, 256)), 16, 256),
-        ("fast", FAMILIES["qwen3_vl"].limits, 15, 200),
-        ("balanced", FAMILIES["qwen3_vl"].limits, 55, 314),
-        ("detailed", FAMILIES["qwen3_vl"].limits, 768, 768),
+        ("fast", FAMILIES["qwen3_vl"].routes[0].limits, 15, 200),
+        ("balanced", FAMILIES["qwen3_vl"].routes[0].limits, 55, 314),
+        ("detailed", FAMILIES["qwen3_vl"].routes[0].limits, 768, 768),
         ("fast", _limits((1, 64), (256, 256)), 3, None),
         ("balanced", _limits((1, 64), (256, 256)), 8, None),
         ("detailed", _limits((1, 64), (256, 256)), 64, None),
@@ -50,13 +50,13 @@ def test_presets_by_hand(name: str, limits: Limits, frames: int, tokens: int | N
 
 def test_a_preset_takes_the_place_of_earlier_choices() -> None:
     before = Settings(fps=9, min_frames=500, min_frame_tokens=700, video_token_budget=9, end=5)
-    after = replace(before, **preset("fast", FAMILIES["qwen3_vl"].limits))
+    after = replace(before, **preset("fast", FAMILIES["qwen3_vl"].routes[0].limits))
     assert after == Settings(max_frames=15, max_frame_tokens=200, end=5)
 
 
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(SettingsError, match="no preset 'slow'") as caught:
-        preset("slow", FAMILIES["qwen3_vl"].limits)
+        preset("slow", FAMILIES["qwen3_vl"].routes[0].limits)
     assert "fast, balanced, detailed" in caught.value.remedy
 
 

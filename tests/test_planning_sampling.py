@@ -16,7 +16,7 @@ from core.planning.families import FAMILIES
 from core.planning.sampling import sample, spread
 from core.video import VideoInfo, describe_video
 
-LIMITS = FAMILIES["qwen3_vl"].limits
+LIMITS = FAMILIES["qwen3_vl"].routes[0].limits
 
 
 def _video(frames: int, rate: float = 25) -> VideoInfo:

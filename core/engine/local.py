@@ -180,7 +180,7 @@ class LocalEngine:
             "frames_indices": list(request.plan.times),
             "height": request.plan.height,
             "width": request.plan.width,
-            "duration": request.plan.times[-1],
+            "duration": request.plan.duration_seconds,
         }
         return self._processor(
             text=[request.prompt],

@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CheckpointError, SettingsError
-from core.planning.catalog import Published, nearest, published
+from core.planning.catalog import Published, laid_over, named_like, nearest, published
 from core.planning.families import Family, Limits, PatchGrid, Route, family_of
-from core.planning.shapes import TextShape, VisionShape, text_shape, vision_shape
+from core.planning.shapes import (
+    TextShape,
+    VisionShape,
+    idle_parameters,
+    text_shape,
+    vision_shape,
+)
 
 DEMO_MODEL = Path(__file__).resolve().parents[2] / "assets" / "demo_model"
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "int8": 1}
@@ -103,27 +109,38 @@ def load_card(model: str | Path = DEMO_MODEL) -> ModelCard:
 
 
 def _card_of_folder(folder: Path, *, name: str, source: str) -> ModelCard:
-    config = read_json(folder / "config.json", needed=True)
+    config = _completed(read_json(folder / "config.json", needed=True), name, folder.name)
     video = _video_settings(folder)
     family_of(str(config.get("model_type")), video.get("video_processor_type"))
     parameters = _parameters(folder, source)
-    known = published(name)
-    active = parameters
-    if known is not None and known.parameters:
-        active = round(parameters * known.active_parameters / known.parameters)
     return _card(
         Published(
             name=name,
             config=config,
             video=video,
             parameters=parameters,
-            active_parameters=active,
-            dtype=str(config.get("dtype") or _text(config).get("dtype") or "bfloat16"),
+            active_parameters=0,  # not known yet
+            dtype="",
         ),
         name=name,
         source=source,
         folder=folder,
     )
+
+
+def _completed(config: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The config in the catalog's form, laid over what the catalog has for one of ``names``.
+
+    Old files hold the language model's part at the top level, and some leave to their class what
+    it takes by default.
+    """
+    if "text_config" not in config and "hidden_size" in config:
+        config = {**config, "text_config": config}
+    for name in names:
+        known = named_like(name)
+        if known is not None and known.config.get("model_type") == config.get("model_type"):
+            return laid_over(known.config, config)
+    return config
 
 
 def _video_settings(folder: Path) -> dict[str, Any]:
@@ -137,9 +154,9 @@ def _video_settings(folder: Path) -> dict[str, Any]:
 
 
 def _text(config: dict[str, Any]) -> dict[str, Any]:
-    """The language model's part; Omni checkpoints hold it in their thinker's."""
-    config = config.get("thinker_config") or config
-    return config.get("text_config") or config.get("llm_config") or config
+    """The language model's part; older InternVL checkpoints call it otherwise."""
+    text = config["llm_config"] if "llm_config" in config else config["text_config"]
+    return dict(text)
 
 
 def _tied(config: dict[str, Any], text: dict[str, Any]) -> bool:
@@ -147,13 +164,11 @@ def _tied(config: dict[str, Any], text: dict[str, Any]) -> bool:
 
 
 def _card(known: Published, *, name: str, source: str, folder: Path | None) -> ModelCard:
-    family = family_of(
-        str(known.config.get("model_type")), known.video.get("video_processor_type")
-    )
+    family = family_of(str(known.config.get("model_type")), known.video.get("video_processor_type"))
     thinker = known.config.get("thinker_config") or known.config
     try:
         patches = _patches(family, known.video)
-        text, vision = _text(known.config), thinker["vision_config"]
+        text, vision = _text(thinker), thinker["vision_config"]
         return ModelCard(
             name=name,
             source=source,
@@ -168,8 +183,8 @@ def _card(known: Published, *, name: str, source: str, folder: Path | None) -> M
             frame_side=_frame_side(family, known.video),
             context_tokens=int(text["max_position_embeddings"]),
             parameters=known.parameters,
-            active_parameters=known.active_parameters,
-            dtype=known.dtype,
+            active_parameters=known.active_parameters or known.parameters - idle_parameters(text),
+            dtype=known.dtype or str(known.config.get("dtype") or text.get("dtype") or "bfloat16"),
             text=text_shape(text, tied=_tied(known.config, text)),
             vision=vision_shape(vision),
         )

@@ -64,6 +64,16 @@ def nearest(name: str) -> tuple[str, ...]:
     return tuple(known for known in best if likeness[known] >= ALIKE)
 
 
+def named_like(name: str) -> Published | None:
+    """The checkpoint whose name ends as ``name`` does, whoever owns it: a folder's name will do."""
+    return _by_last_part().get(_without_owner(name))
+
+
+@lru_cache(maxsize=1)
+def _by_last_part() -> dict[str, Published]:
+    return {_without_owner(each.name): each for each in reversed(catalog())}
+
+
 @lru_cache(maxsize=1)
 def _by_name() -> dict[str, Published]:
     return {each.name.lower(): each for each in catalog()}
@@ -83,7 +93,7 @@ def _likeness(wanted: str, known: str) -> float:
 def _checkpoints(family: dict[str, Any]) -> Iterator[Published]:
     shared = {key: value for key, value in family.items() if key != "checkpoints"}
     for own in family["checkpoints"]:
-        entry = _laid_over(shared, own)
+        entry = laid_over(shared, own)
         _repeat_layer_types(entry["config"].get("text_config", {}))
         for name in (entry["name"], *entry.get("also", ())):
             yield Published(
@@ -96,10 +106,10 @@ def _checkpoints(family: dict[str, Any]) -> Iterator[Published]:
             )
 
 
-def _laid_over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def laid_over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """A new table with the keys of both; where both have tables, these laid over one another."""
     both = {key: base[key] for key in base.keys() & own.keys() if isinstance(own[key], dict)}
-    merged = {key: _laid_over(below, own[key]) for key, below in both.items()}
+    merged = {key: laid_over(below, own[key]) for key, below in both.items()}
     return {**base, **own, **merged}
 
 

@@ -224,9 +224,7 @@ def _glm(sampler: Sampler, *, label: str, fps: float | None, most: int) -> Route
             video_tokens=30_000,
             min_video_tokens=8,
         ),
-        text=VideoText(
-            marker="<|video|>", label=label, label_after=True, step_wrapper_tokens=2
-        ),
+        text=VideoText(marker="<|video|>", label=label, label_after=True, step_wrapper_tokens=2),
     )
 
 

@@ -49,5 +49,5 @@ def preset(name: str, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _between(low: int, high: int, share: float) -> int:
-    return round(low * math.pow(high / low, share))
+def _between(low: float, high: float, share: float) -> int:
+    return max(1, round(low * math.pow(high / low, share)))

@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import SettingsError
 from core.planning.families import Limits
-from core.planning.settings import Settings
 from core.planning.keyframes import keyframes
 from core.planning.scenes import scenes_indices
+from core.planning.settings import Settings
 from core.video.info import VideoInfo
 from core.video.profile import Profile
 
 Indices = tuple[int, ...]
+Numbers = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +73,7 @@ def sample(
         clip = Clip(
             frames=available,
             rate=float(info.frame_rate),
-            duration_seconds=info.duration_seconds
-            if whole
-            else float(available / info.frame_rate),
+            duration_seconds=info.duration_seconds if whole else float(available / info.frame_rate),
             fps=settings.fps or limits.fps,
             least=settings.min_frames or limits.min_frames,
             most=_whole_steps(settings.max_frames or limits.max_frames, step),
@@ -240,14 +241,13 @@ def _glm46v(clip: Clip) -> Indices:
     else:
         found = _at_seconds(clip, gap=1 / (2 * fps))
     if len(found) < count:
-        ends = (found[0], found[-1]) if len(found) else (0, max(clip.frames - 1, 0))
-        found = np.linspace(*ends, count, dtype=int)
+        found = np.linspace(found[0], found[-1], count, dtype=int)
     elif len(found) > count:
         found = np.linspace(0, clip.frames - 1, count, dtype=int)
     return _even(_thinned(np.unique(found), clip))
 
 
-def _at_seconds(clip: Clip, *, gap: float) -> np.ndarray:
+def _at_seconds(clip: Clip, *, gap: float) -> Numbers:
     """The first frame at or after every ``gap`` seconds, before the last whole second.
 
     There the mark moves on by one gap for every frame taken, summed up as floats; here likewise.
@@ -266,20 +266,21 @@ def _at_seconds(clip: Clip, *, gap: float) -> np.ndarray:
     return np.array(taken)
 
 
-def _thinned(found: np.ndarray, clip: Clip) -> np.ndarray:
+def _thinned(found: Numbers, clip: Clip) -> Numbers:
     """No more than the user wants, evenly; upstream knows no such bound."""
     if len(found) <= clip.most:
         return found
-    return found[np.linspace(0, len(found) - 1, clip.most).round().astype(int)]
+    kept: Numbers = found[np.linspace(0, len(found) - 1, clip.most).round().astype(int)]
+    return kept
 
 
-def _even(found: np.ndarray) -> Indices:
+def _even(found: Numbers) -> Indices:
     """The last frame twice where the number is odd."""
     indices = _listed(found)
     return indices + indices[-1:] if len(indices) % 2 else indices
 
 
-def _listed(found: np.ndarray) -> Indices:
+def _listed(found: Numbers) -> Indices:
     return tuple(found.astype(int).tolist())
 
 

@@ -83,7 +83,9 @@ def vision_shape(config: dict[str, Any]) -> VisionShape:
     Raises:
         KeyError, TypeError, ValueError: it does not.
     """
-    hidden = int(config.get("embed_dim") or config["hidden_size"])  # Qwen2-VL's hidden is the text's
+    hidden = int(
+        config.get("embed_dim") or config["hidden_size"]
+    )  # Qwen2-VL's hidden is the text's
     mlp = config.get("intermediate_size") or hidden * config.get("mlp_ratio", 4)
     return VisionShape(
         layers=int(config["depth"] if "depth" in config else config["num_hidden_layers"]),
@@ -91,3 +93,14 @@ def vision_shape(config: dict[str, Any]) -> VisionShape:
         mlp=int(mlp),
         deepstack=len(config.get("deepstack_visual_indexes") or ()),
     )
+
+
+def idle_parameters(config: dict[str, Any]) -> int:
+    """Weights of the experts that a token does not pass through."""
+    experts = int(config.get("num_experts") or config.get("n_routed_experts") or 0)
+    if not experts:
+        return 0
+    chosen = int(config.get("num_experts_per_tok") or config.get("top_k_experts") or experts)
+    expert = 3 * int(config["hidden_size"]) * int(config["moe_intermediate_size"])
+    dense = int(config.get("first_k_dense_replace") or 0)
+    return (int(config["num_hidden_layers"]) - dense) * (experts - chosen) * expert

@@ -74,8 +74,9 @@ def round_to_factor(
     never becomes 0: there a very long picture under a small limit loses one, and the model fails.
     """
     _check_aspect(height, width)
-    fitted = max(factor, round(height / factor) * factor), max(
-        factor, round(width / factor) * factor
+    fitted = (
+        max(factor, round(height / factor) * factor),
+        max(factor, round(width / factor) * factor),
     )
     return _within(fitted, height, width, frames=1, steps=1, factor=factor, least=least, most=most)
 
@@ -334,9 +335,7 @@ def tiles(shape: Shape, settings: Settings) -> Size:
 def _grids(most: int) -> list[tuple[int, int]]:
     """(columns, rows) of every grid of at most ``most`` tiles, those of few tiles first."""
     found = {
-        (columns, rows)
-        for columns in range(1, most + 1)
-        for rows in range(1, most // columns + 1)
+        (columns, rows) for columns in range(1, most + 1) for rows in range(1, most // columns + 1)
     }
     return sorted(found, key=lambda grid: grid[0] * grid[1])
 

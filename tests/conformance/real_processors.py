@@ -281,7 +281,9 @@ def _tokenizer(kind: Kind) -> Any:
 
     tokenizer = AutoTokenizer.from_pretrained(DEMO_MODEL)
     fresh = sorted(set(kind.tokens.values()) - set(tokenizer.get_vocab()))
-    tokenizer.add_special_tokens({"extra_special_tokens": [*tokenizer.extra_special_tokens, *fresh]})
+    tokenizer.add_special_tokens(
+        {"extra_special_tokens": [*tokenizer.extra_special_tokens, *fresh]}
+    )
     for name, token in kind.tokens.items():
         setattr(tokenizer, name, token)
         setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))

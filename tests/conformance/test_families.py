@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from real_processors import KINDS, real_processor
 
 from core.errors import FramewiseError
 from core.planning import ModelCard, Settings, Turn, make_plan
 from core.planning.families import FAMILIES
-from core.planning.tokens import count_tokens
 from core.planning.prompt import writer_for
+from core.planning.tokens import count_tokens
 from core.video import VideoInfo, describe_video
-from real_processors import KINDS, real_processor
 
 ROUNDS = 20
 CASES_A_ROUND = 26
@@ -140,8 +139,7 @@ def _compare(built: Built, dice: random.Random, *, device: str = "meta") -> str:
     turns = [Turn("user", "What happens at 12.5 s? 漢字 🎬")]
     try:
         plan = make_plan(info, settings, card)
-    except FramewiseError as refusal:
-        assert refusal.remedy
+    except FramewiseError:
         return "refused"
     prompt = writer_for(card, "processor").render(turns)
     words = _asked(processor, info, settings, card)
@@ -162,7 +160,7 @@ def _compare(built: Built, dice: random.Random, *, device: str = "meta") -> str:
         return "raised"
     indices = [int(index) for index in sampled]
     if indices[-1] >= info.frame_count:
-        assert route.sampler == "qwen2_vl" and tuple(indices[:-1]) == plan.indices
+        assert (route.sampler, tuple(indices[:-1])) == ("qwen2_vl", plan.indices)
         return "one too many"
     assert tuple(indices) == plan.indices
     grid = _grid(found, plan, card)
