@@ -101,6 +101,7 @@ BURST_AT_37 = [50.0 if second == 37 else 1.0 for second in range(100)]
         (_profile(EVEN, (5,)), 4, (0, 10 / 3, 20 / 3, 10)),
         (_profile(EVEN, (2,)), 2, (0, 10)),
         (_profile(EVEN, (2,)), 3, (0, 2 + 8 / 3, 10)),
+        (_profile(EVEN, (2,)), 8, (0, 4 / 3, *(2 + 8 * n / 11 for n in (1, 3, 5, 7, 9, 11)))),
         (_profile(EVEN, (2, 8)), 3, (0, 5, 10)),
         (_profile(EVEN, (2, 8)), 4, (0, 3.5, 6.5, 10)),
         (_profile([1.0] * 8, (1, 2, 3, 4, 5, 6, 7)), 3, (0, 4.5, 8)),
@@ -118,6 +119,7 @@ BURST_AT_37 = [50.0 if second == 37 else 1.0 for second in range(100)]
         "two equal scenes are even too",
         "a frame each",
         "the third to the longer one",
+        "the eighth to the shorter one",
         "the middle of a scene",
         "two in the longest",
         "too few: the ends, then the middle",
@@ -174,6 +176,34 @@ def test_a_loud_burst_does_not_hide_a_soft_one() -> None:
     activity[700], activity[2900] = 5000.0, 12.0
     times = _take(_profile(activity), 4)
     assert {700, 2900} <= {math.floor(time) for time in times}
+
+
+def test_too_few_frames_for_all_bursts_are_spread_over_them() -> None:
+    flashes = [30.0 if second % 200 == 100 else 1.0 for second in range(1600)]
+    times = _take(_profile(flashes), 4)
+    assert {math.floor(time) % 200 for time in times} == {100}
+    assert sum(time < 800 for time in times) == 2
+
+
+def test_the_floor_is_that_of_an_average_second_not_of_an_average_slice() -> None:
+    profile = Profile(seconds=[0.0, 9.0], activity=[0.0, 1.0], duration_seconds=10.0)
+    # weights: 9 * 0.1 and 1 / 0.1 + 0.1; the six frames at the end have 10.1 / 13 < 0.9
+    assert _take(profile, 6)[0] > 9
+    assert _take(profile, 7)[0] == 0
+
+
+@pytest.mark.parametrize("cut", [0.7, 1.3, 2.9, 5.0, 7.7, 9.1, 9.7])
+def test_a_scene_of_a_single_instant(cut: float) -> None:
+    activity = np.random.default_rng(0).gamma(0.5, size=10).tolist()
+    profile = _profile(activity, (cut, np.nextafter(cut, 10)))
+    assert _covered(profile, _take(profile, 3)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-3, 4e306])
+def test_activity_is_in_any_unit(unit: float) -> None:
+    activity = [1.0, 2.0, 0.0, 4.0, 40.0, 1.0, 1.0, 3.0, 1.0, 1.0]
+    scaled = _profile([value * unit for value in activity])
+    assert _take(scaled, 9) == pytest.approx(_take(_profile(activity), 9))
 
 
 def test_a_long_profile() -> None:
@@ -347,6 +377,24 @@ def test_even_activity_is_uniform_where_the_rate_varies() -> None:
 )
 def test_frames_of_scenes(profile: Profile, budget: int, indices: tuple[int, ...]) -> None:
     assert _take_indices(_video(100, 10), profile, budget) == indices
+
+
+@pytest.mark.parametrize("rate", [25, 29.97, 23.976, 60])
+def test_a_frame_at_a_cut_begins_the_new_scene(rate: float) -> None:
+    info = _video(600, rate)
+    profile = Profile(
+        seconds=[0.0],
+        activity=[1.0],
+        cuts=[info.time_of(index) for index in range(1, 600) if index % 3],
+        duration_seconds=info.duration_seconds,
+    )
+    alone = {index for index in range(600) if index % 3 == 1}  # in a scene of one frame
+    assert alone < set(_take_indices(info, profile, len(profile.cuts) + 1))
+
+
+def test_more_frames_where_more_happens() -> None:
+    indices = _take_indices(_video(1000), _profile([1.0] * 20 + [3.0] * 20), 100)
+    assert sum(index >= 500 for index in indices) == pytest.approx(75, abs=3)
 
 
 def test_a_short_burst_has_no_more_frames_than_it_has() -> None:

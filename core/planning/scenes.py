@@ -91,12 +91,10 @@ def scenes_indices(
     """
     from core.planning.sampling import spread  # sampling imports this file
 
-    start, end, available = info.time_of(first), info.time_of(last), last - first + 1
-    if budget >= available or not start < end:
-        return spread(first, last, min(budget, available))
-    pieces = _cut(profile, start, end)
-    if pieces.even:
-        return spread(first, last, budget)
+    end = math.nextafter(info.time_of(last), math.inf)  # a cut at the last frame is inside
+    pieces = _cut(profile, info.time_of(first), end)
+    if pieces.even or budget > last - first:
+        return spread(first, last, min(budget, last - first + 1))
     edges = positions(pieces.knots[pieces.begins[1:-1]], info)
     lows = np.ceil(edges - _FRAME_TOLERANCE).astype(np.int64).clip(first, last)
     lows = np.concatenate(([first], lows))
@@ -192,30 +190,28 @@ def _first_turns(pieces: _Pieces, room: Integers) -> tuple[list[int], list[int]]
 
     Turn 0 is for one piece of each scene, 1 for the other bursts, 2 for what remains.
     """
-    weight = np.diff(pieces.passed[pieces.begins])
-    shares = np.round(pieces.passed[pieces.begins] / pieces.passed[-1], 12)  # a half is a half
-    turn = np.where(pieces.burst, 1, 2)
-    level = np.where(pieces.burst, _levels(shares), 0)
-    order = np.lexsort((-weight, ~pieces.burst, pieces.scene))
+    weight, burst, scene = np.diff(pieces.passed[pieces.begins]), pieces.burst, pieces.scene
+    turn, level = np.where(burst, 1, 2), np.zeros(len(weight), dtype=np.int64)
+    level[burst] = _levels(weight[burst])
+    order = np.lexsort((-weight, ~burst, scene))
     order = order[room[order] > 0]
-    seen, strongest = np.unique(pieces.scene[order], return_index=True)
-    turn[order[strongest]] = 0
-    heads = np.append(np.flatnonzero(_changes(pieces.scene)), len(weight))
-    level[order[strongest]] = _levels(shares[heads])[seen]
+    seen, strongest = np.unique(scene[order], return_index=True)
+    of_scenes = np.add.reduceat(weight, np.flatnonzero(_changes(scene)))
+    turn[order[strongest]], level[order[strongest]] = 0, _levels(of_scenes)[seen]
     return turn.tolist(), level.tolist()
 
 
-def _levels(shares: Floats) -> Integers:
-    """How often the whole must be halved for a point of division to fall in each interval.
+def _levels(weights: Floats) -> Integers:
+    """How often the sum must be halved for a point of division to fall into each weight.
 
-    So that a budget that is not enough for all is spread over the whole: the ends are level 0,
-    what holds the middle is level 1, what holds a quarter 2, and so on.
-
-    Args:
-        shares: where each interval begins and the last one ends, from 0 to 1.
+    So that a budget that is not enough for all is spread over all: the ends are level 0, what
+    holds the middle is level 1, what holds a quarter is level 2, and so on.
     """
-    begins, ends = shares[:-1], np.append(shares[1:-1], 2.0)  # the end itself is inside
-    level = np.full(len(begins), _HALVINGS)
+    passed = np.concatenate(([0.0], np.cumsum(weights)))
+    shares = np.round(passed / (passed[-1] or 1.0), 12)  # so that a half is a half
+    begins, ends = shares[:-1], shares[1:]
+    ends[-1:] = 2.0  # the end itself is in the last one
+    level = np.full(len(weights), _HALVINGS)
     for halvings in reversed(range(_HALVINGS)):
         level[np.ceil(begins * 2.0**halvings) < ends * 2.0**halvings] = halvings
     return level
