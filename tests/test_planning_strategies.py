@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from core.errors import SettingsError, VideoError
 from core.planning.keyframes import indices_at, keyframes
-from core.planning.sampling import spread
 from core.planning.scenes import scenes, scenes_indices
+from core.planning.spreading import spread
 from core.video import VideoInfo, describe_video
 from core.video.profile import Profile
 

@@ -17,17 +17,15 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import SettingsError
 from core.planning.keyframes import Floats, Integers, apart, positions
+from core.planning.spreading import spread
 from core.video.info import VideoInfo
-
-if TYPE_CHECKING:
-    from core.video.profile import Profile
+from core.video.profile import Profile
 
 FLOOR = 0.1  # weight of a moment in which nothing happens; that of an average moment is 1 + FLOOR
 BURST = 4.0  # a burst has over so many times the weight of its surroundings, second for second
@@ -89,8 +87,6 @@ def scenes_indices(
         ``min(budget, last - first + 1)`` indices, ascending; ``spread(first, last, budget)`` where
         activity is even and there is no cut.
     """
-    from core.planning.sampling import spread  # sampling imports this file
-
     end = math.nextafter(info.time_of(last), math.inf)  # a cut at the last frame is inside
     pieces = _cut(profile, info.time_of(first), end)
     if pieces.even or budget > last - first:
