@@ -31,6 +31,7 @@ class Clip:
     """What a sampler looks at: a stretch of a video, as if there were nothing else.
 
     Attributes:
+        first: index of its first frame; what a sampler gives is counted from there.
         frames: how many frames there are.
         rate: frames a second.
         duration_seconds: how long they take.
@@ -39,6 +40,7 @@ class Clip:
         step: frames the model merges in time.
     """
 
+    first: int
     frames: int
     rate: float
     duration_seconds: float
@@ -71,6 +73,7 @@ def sample(
     if settings.strategy == "fps":
         whole = available == info.frame_count
         clip = Clip(
+            first=first,
             frames=available,
             rate=float(info.frame_rate),
             duration_seconds=info.duration_seconds if whole else float(available / info.frame_rate),
@@ -140,7 +143,9 @@ def _smart_nframes(clip: Clip) -> Indices:
     low = math.ceil(clip.least / clip.step) * clip.step
     wanted = clip.frames / clip.rate * (clip.fps or math.inf)
     count = min(max(wanted, low), clip.most, clip.frames)
-    return spread(0, clip.frames - 1, math.floor(count / clip.step) * clip.step or 1)
+    count = math.floor(count / clip.step) * clip.step or 1
+    found = spread(clip.first, clip.first + clip.frames - 1, int(count))
+    return tuple(index - clip.first for index in found)
 
 
 def _qwen2_vl(clip: Clip) -> Indices:
