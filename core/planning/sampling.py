@@ -223,7 +223,7 @@ def _glm46v(clip: Clip) -> Indices:
         return _glm4v(clip)
     known = min(clip.duration_seconds, 2400)
     fps = 3 if known <= 30 else 1 if known <= 300 else 0.5
-    count = min(int(known * fps * 2), 640)
+    count = max(1, min(int(known * fps * 2), 640))
     if clip.frames < count:
         found = np.linspace(0, clip.frames - 1, count, dtype=int)
     else:
