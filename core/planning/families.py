@@ -274,14 +274,14 @@ FAMILIES: dict[str, Family] = {
         model_types=("qwen3_5", "qwen3_5_moe"),
         patches=PatchGrid(patch_size=16, merge_size=2, temporal_patch_size=2),
         routes=(_qwen_vl_utils(_QWEN3_TEXT), _QWEN3_PROCESSOR),
-        chat_format="qwen3_vl",
+        chat_format="qwen3_5",
     ),
     "qwen2_5_omni": Family(
         name="Qwen2.5-Omni",
         model_types=("qwen2_5_omni", "qwen2_5_omni_thinker"),
         patches=PatchGrid(patch_size=14, merge_size=2, temporal_patch_size=2),
         routes=(_qwen2_processor(least=128, most=768, own_limits=True),),
-        chat_format="qwen2_vl",
+        chat_format="qwen2_5_omni",
     ),
     "qwen3_omni": Family(
         name="Qwen3-Omni",
@@ -432,7 +432,7 @@ FAMILIES: dict[str, Family] = {
                 text=VideoText(marker="<|video_pad|>", label="Time {seconds:.1f}s:", between=","),
             ),
         ),
-        chat_format="qwen2_vl",
+        chat_format="video_llama_3",
         exact=False,
     ),
 }

@@ -49,9 +49,14 @@ def place(load: Load, devices: tuple[Device, ...]) -> Placement:
 
 
 def _balanced(load: Load, devices: tuple[Device, ...]) -> list[int]:
+    peaks: dict[tuple[bool, bool, str, int], int] = {}  # devices in the middle are all alike
+
     def entry(number: int, count: int) -> tuple[int, int]:
-        needed = _part(load, devices, number, range(count)).peak
-        return needed - devices[number].capacity_bytes, number
+        device = devices[number]
+        alike = number == 0, number == len(devices) - 1, device.kind, count
+        if alike not in peaks:
+            peaks[alike] = _part(load, devices, number, range(count)).peak
+        return peaks[alike] - device.capacity_bytes, number
 
     counts = [0] * len(devices)
     waiting = [entry(number, 1) for number in range(len(devices))]

@@ -128,10 +128,8 @@ def _step_times(times: tuple[float, ...], step: int, *, first: bool) -> tuple[fl
     """
     if first:
         return times[::step]
-    return tuple(
-        (times[start] + times[min(start + step, len(times)) - 1]) / 2
-        for start in range(0, len(times), step)
-    )
+    ends = (*times[step - 1 :: step], times[-1])
+    return tuple((begin + end) / 2 for begin, end in zip(times[::step], ends, strict=False))
 
 
 def _labels(route: Route, step_times: tuple[float, ...]) -> tuple[str, ...]:

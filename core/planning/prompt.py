@@ -97,10 +97,15 @@ def writer_for(card: ModelCard, route: str | None = None) -> Writer:
     """The checkpoint's own writer, or one that goes by a rule where it has no tokenizer here."""
     text = card.route(route).text
     if card.folder is None or not (card.folder / "tokenizer.json").is_file():
-        from core.planning.approximate import ApproximateWriter
-
-        return ApproximateWriter(card.family.chat_format, text.marker)
+        return _approximate_writer(card.family.chat_format, text.marker)
     return prompt_writer(card.folder, text.template)
+
+
+@lru_cache(maxsize=32)
+def _approximate_writer(chat_format: str, marker: str) -> Writer:
+    from core.planning.approximate import ApproximateWriter
+
+    return ApproximateWriter(chat_format, marker)
 
 
 @lru_cache(maxsize=8)

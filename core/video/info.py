@@ -61,7 +61,7 @@ class VideoInfo:
         """Seconds from the first shown frame at which frame ``index`` is shown."""
         if self.frame_times is not None:
             return float(self.frame_times[index])
-        return float(index / self.frame_rate)
+        return index * self.frame_rate.denominator / self.frame_rate.numerator
 
 
 def describe_video(
