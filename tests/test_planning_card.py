@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from core.errors import CheckpointError
 from core.planning import load_card
@@ -59,6 +61,30 @@ def test_parameters_are_those_of_the_real_model(tiny_model: Path) -> None:
 
     model = AutoModelForImageTextToText.from_pretrained(tiny_model)
     assert load_card(tiny_model).parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_config_of_an_older_file(tmp_path: Path) -> None:
+    """Qwen2.5-VL is published with the language model's part at the top, and gaps in between."""
+    folder = tmp_path / "Qwen2.5-VL-32B-Instruct"
+    folder.mkdir()
+    config = {
+        "model_type": "qwen2_5_vl",
+        "torch_dtype": "float16",
+        "hidden_size": 5120,
+        "intermediate_size": 27648,
+        "num_hidden_layers": 60,
+        "num_attention_heads": 40,
+        "num_key_value_heads": 8,
+        "vocab_size": 152064,
+        "vision_config": {"hidden_size": 1280, "intermediate_size": 3456},
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file({"weight": np.zeros((3, 4), np.float32)}, folder / "model.safetensors")
+    card = load_card(folder)
+    assert (card.text.layers, card.text.head_dim, card.dtype) == (60, 128, "float16")
+    assert card.vision.layers == 32  # not in the file: the catalog knows it
+    assert card.context_tokens == 128_000
+    assert card.parameters == card.active_parameters == 12
 
 
 def test_name_and_path_may_be_given(tiny_model: Path) -> None:

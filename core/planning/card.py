@@ -159,6 +159,12 @@ def _text(config: dict[str, Any]) -> dict[str, Any]:
     return dict(text)
 
 
+def _dtype(*configs: dict[str, Any]) -> str:
+    """What the weights are stored in, by its new or its old name in the first file that says it."""
+    said = (config.get("dtype") or config.get("torch_dtype") for config in configs)
+    return str(next(filter(None, said), "bfloat16"))
+
+
 def _tied(config: dict[str, Any], text: dict[str, Any]) -> bool:
     return bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
 
@@ -184,7 +190,7 @@ def _card(known: Published, *, name: str, source: str, folder: Path | None) -> M
             context_tokens=int(text["max_position_embeddings"]),
             parameters=known.parameters,
             active_parameters=known.active_parameters or known.parameters - idle_parameters(text),
-            dtype=known.dtype or str(known.config.get("dtype") or text.get("dtype") or "bfloat16"),
+            dtype=known.dtype or _dtype(known.config, text),
             text=text_shape(text, tied=_tied(known.config, text)),
             vision=vision_shape(vision),
         )
