@@ -17,7 +17,9 @@ Sampler = Literal[
     "smart_nframes", "qwen2_vl", "qwen3_vl", "middles", "segments", "floors", "smolvlm", "glm4v",
     "glm46v",
 ]  # fmt: skip
-Sizer = Literal["qwen_vl_utils", "per_frame", "share", "per_video", "square", "soft", "tiles"]
+Sizer = Literal[
+    "qwen_vl_utils", "per_frame", "share", "per_video", "square", "soft", "tiles", "measured",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,8 @@ class Route:
 
     Attributes:
         name: "processor" for the checkpoint's own class in transformers, else the library's.
-        sampler, sizer: the rules, by their names in sampling.py and sizing.py.
+        sampler, sizer: the rules, by their names in sampling.py and sizing.py; the sizer "measured"
+            asks the real processor (measured.py).
         limits: the published defaults.
         text: how the video is written.
         own_limits: True where the class passes these pixel limits over the checkpoint's own.
