@@ -181,7 +181,7 @@ def _refused(card: ModelCard, frames: Sampled, error: Exception) -> FramewiseErr
             remedy="Choose a checkpoint of a family with planning rules.",
         )
     return SettingsError(
-        f"The processor of {card.name} refuses {len(frames.times)} frames of "
+        f"The processor of {card.name} refuses {len(frames.times)} frame(s) of "
         f"{frames.width}x{frames.height}: {why}",
         remedy="Choose another number of frames, or a video of a more usual shape.",
     )

@@ -75,7 +75,9 @@ def unlisted_family(model_type: str, folder: Path, *, patch_size: int) -> Family
         name="processor",
         sampler="floors",
         sizer="measured",
-        limits=Limits(fps=None, max_frames=32, min_frame_tokens=1, max_frame_tokens=1),
+        limits=Limits(  # some classes refuse a single frame
+            fps=None, min_frames=2, max_frames=32, min_frame_tokens=1, max_frame_tokens=1
+        ),
         text=VideoText(marker=_marker(folder)),
     )
     return Family(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from unlisted_processors import UNLISTED, unlisted_processor
 
+from core.errors import SettingsError
 from core.measuring import measurable
 from core.planning import ModelCard, Plan, Settings, Turn, make_plan
 from core.planning.prompt import writer_for
@@ -31,8 +32,8 @@ def _video(dice: random.Random) -> VideoInfo:
     return describe_video(
         width=dice.randint(60, 900),
         height=dice.randint(60, 600),
-        duration_seconds=dice.choice([0.3, 1, 2.2, 31, 95.7, 3700]),
-        frame_rate=dice.choice([1, 10, 24, 25, 29.97, 60]),
+        duration_seconds=dice.choice([0.7, 2.2, 31, 95.7, 3700]),
+        frame_rate=dice.choice([3, 10, 24, 25, 29.97, 60]),
     )
 
 
@@ -60,7 +61,7 @@ def _real(processor: Any, plan: Plan, prompt: str, *, size: tuple[int, int], **w
 def test_foretold_is_what_the_processor_counts(seed: int, built: Built) -> None:
     processor, card = built
     dice = random.Random(seed)
-    info, settings = _video(dice), Settings(max_frames=dice.randint(1, 12))
+    info, settings = _video(dice), Settings(max_frames=dice.randint(2, 12))
     turns = [Turn("user", dice.choice(QUESTIONS))]
     if dice.random() < 0.3:
         turns += [Turn("assistant", "A circle."), Turn("user", "Where?")]
@@ -75,11 +76,29 @@ def test_foretold_is_what_the_processor_counts(seed: int, built: Built) -> None:
         assert given["input_ids"].equal(own["input_ids"])
 
 
+def test_a_single_frame_is_planned_or_refused_by_name(built: Built) -> None:
+    processor, card = built
+    info = describe_video(width=300, height=200, duration_seconds=1, frame_rate=1)
+    try:
+        plan = make_plan(info, Settings(), card)
+    except SettingsError as error:
+        refused = error.message
+        assert "refuses 1 frame(s) of 300x200: t:1 must be larger" in refused
+        return
+    foretold = count_tokens(plan, card, [Turn("user", "?")], reply_tokens=1)
+    prompt = writer_for(card).render([Turn("user", "?")])
+    assert foretold.prompt == _real(processor, plan, prompt, size=(200, 300))["input_ids"].shape[1]
+
+
 def test_patches_are_those_of_the_pixels(built: Built) -> None:
     processor, card = built
     info = describe_video(width=300, height=200, duration_seconds=4, frame_rate=10)
     plan = make_plan(info, Settings(max_frames=4), card)
     prompt = writer_for(card).render([Turn("user", "?")])
-    pixels = _real(processor, plan, prompt, size=(200, 300))["pixel_values_videos"]
+    inputs = _real(processor, plan, prompt, size=(200, 300))
     patches = plan.grid[0] * plan.grid[1] * plan.grid[2]
-    assert patches * 3 * card.patches.patch_size**2 == pixels.numel()
+    if "video_grid_thw" in inputs:
+        assert patches == inputs["video_grid_thw"].prod(-1).sum()
+    else:
+        pixels = inputs["pixel_values_videos"].numel()
+        assert patches * 3 * card.patches.patch_size**2 == pixels

@@ -38,6 +38,7 @@ class Unlisted:
 
 
 _LLAVA = {"image_token": "<image>", "video_token": "<video>"}
+_PADS = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
 
 UNLISTED: dict[str, Unlisted] = {
     "molmo2": Unlisted(
@@ -95,21 +96,22 @@ UNLISTED: dict[str, Unlisted] = {
         },
         marker="<|video_pad|>\n",
     ),
-    "ernie4_5_vl_moe": Unlisted(
-        config="Ernie4_5_VLMoeConfig",
-        processor="Ernie4_5_VLMoeProcessor",
-        images="Ernie4_5_VLMoeImageProcessor",
-        videos="Ernie4_5_VLMoeVideoProcessor",
-        tokens={
-            "image_token": "<|IMAGE_PLACEHOLDER|>",
-            "image_start_token": "<|IMAGE_START|>",
-            "image_end_token": "<|IMAGE_END|>",
-            "video_token": "<|VIDEO_PLACEHOLDER|>",
-            "video_start_token": "<|VIDEO_START|>",
-            "video_end_token": "<|VIDEO_END|>",
-        },
-        marker="<|VIDEO_START|><|VIDEO_PLACEHOLDER|><|VIDEO_END|>",
-        video={"draw_on_frames": False, "font": None},  # else it wants a font to write times with
+    "exaone4_5": Unlisted(
+        config="Exaone4_5_Config",
+        processor="Exaone4_5_Processor",
+        images="Qwen2VLImageProcessor",
+        videos="Qwen2VLVideoProcessor",
+        tokens=_PADS,
+        marker="<|vision_start|><|video_pad|><|vision_end|>",
+        video={"size": {"shortest_edge": 3136, "longest_edge": 200_704}},
+    ),
+    "lfm3_vl": Unlisted(
+        config="Lfm3VlConfig",
+        processor="Lfm3VlProcessor",
+        images="Qwen2VLImageProcessor",
+        videos="Qwen3VLVideoProcessor",
+        tokens=_PADS,
+        marker="<|vision_start|><|video_pad|><|vision_end|>",
     ),
 }  # fmt: skip
 
