@@ -124,7 +124,7 @@ def _load(card: ModelCard) -> Any:
     from transformers import AutoProcessor
 
     try:
-        processor = AutoProcessor.from_pretrained(card.folder)
+        processor = AutoProcessor.from_pretrained(card.folder, trust_remote_code=False)
     except Exception as error:  # each file format and class has its own ways to fail
         raise CheckpointError(
             f"The processor of {card.name} cannot be loaded: {type(error).__name__}: {error}",
@@ -135,6 +135,7 @@ def _load(card: ModelCard) -> Any:
             f"{card.name} ({type(processor).__name__}) takes no videos.",
             remedy="Choose a checkpoint of a video model.",
         )
+    processor.tokenizer.model_max_length = 10**9  # it would warn of every longer prompt
     processor.video_processor.preprocess = _with_zeros(processor.video_processor.preprocess)
     return processor
 

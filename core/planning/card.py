@@ -184,7 +184,8 @@ def _tied(config: dict[str, Any], text: dict[str, Any]) -> bool:
 
 def _vision(config: dict[str, Any]) -> dict[str, Any]:
     """The vision tower's part; Molmo calls it otherwise."""
-    return dict(config["vit_config"] if "vit_config" in config else config["vision_config"])
+    elsewhere = "vision_config" not in config and "vit_config" in config
+    return dict(config["vit_config" if elsewhere else "vision_config"])
 
 
 def _card(

@@ -41,16 +41,6 @@ _LLAVA = {"image_token": "<image>", "video_token": "<video>"}
 _PADS = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
 
 UNLISTED: dict[str, Unlisted] = {
-    "molmo2": Unlisted(
-        config="Molmo2Config",
-        processor="Molmo2Processor",
-        images="Molmo2ImageProcessor",
-        videos="Molmo2VideoProcessor",
-        tokens={"image_token": "<|image|>", "video_token": "<|video|>"},
-        others=("<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<frame_start>",
-                "<im_end>", "<frame_end>", "<im_low>"),
-        marker="<|video|>",
-    ),
     "llava_next_video": Unlisted(
         config="LlavaNextVideoConfig",
         processor="LlavaNextVideoProcessor",
