@@ -55,7 +55,7 @@ class _Asked:
             return self._measured(frames)
 
     def _measured(self, frames: Sampled) -> Measured:
-        inputs = self._run(frames)
+        inputs = self._run(frames, do_resize=True)
         ids = inputs["input_ids"][0].tolist()
         size = self._resized(frames, inputs)
         return Measured(
@@ -64,7 +64,7 @@ class _Asked:
             width=size[1] if size else frames.width,
             grid=_grid(inputs, frames=len(frames.times), patch_size=self._card.patches.patch_size),
             resizes=size is None,
-            exact=self._ends_special(ids),
+            exact=self._bounded(ids),
         )
 
     def _resized(self, frames: Sampled, inputs: Any) -> tuple[int, int] | None:
@@ -85,11 +85,13 @@ class _Asked:
         same = same and again["video_grid_thw"].equal(inputs["video_grid_thw"])
         return (height, width) if same else None
 
-    def _ends_special(self, ids: list[int]) -> bool:
-        last = ids[-1 - self._writer.count(self._text.after)]
-        return last in self._processor.tokenizer.added_tokens_decoder
+    def _bounded(self, ids: list[int]) -> bool:
+        """Whether a special token stands between the video and the question, so that none merge."""
+        end = len(ids) - self._writer.count(self._text.after)
+        special = self._processor.tokenizer.added_tokens_decoder
+        return ids[end - 1] in special or ids[end] in special
 
-    def _run(self, frames: Sampled, **words: Any) -> Any:
+    def _run(self, frames: Sampled, *, do_resize: bool) -> Any:
         """The model's inputs for these frames, told of as core/engine/local.py tells of them."""
         import torch
 
@@ -108,8 +110,9 @@ class _Asked:
                 videos=[torch.empty(shape, dtype=torch.uint8, device="meta")],
                 video_metadata=[metadata],
                 do_sample_frames=False,
+                do_resize=do_resize,
+                return_metadata=True,  # some look for it themselves
                 return_tensors="pt",
-                **words,
             )
         except Exception as error:  # each class has its own ways to refuse
             raise _refused(self._card, frames, error) from error

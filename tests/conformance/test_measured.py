@@ -37,7 +37,9 @@ def _video(dice: random.Random) -> VideoInfo:
     )
 
 
-def _real(processor: Any, plan: Plan, prompt: str, *, size: tuple[int, int], **words: Any) -> Any:
+def _real(
+    processor: Any, plan: Plan, prompt: str, *, size: tuple[int, int], do_resize: bool = True
+) -> Any:
     """What the processor makes of black frames of ``size`` (height, width), as the engine asks."""
     metadata = {
         "total_num_frames": len(plan.times),
@@ -52,8 +54,9 @@ def _real(processor: Any, plan: Plan, prompt: str, *, size: tuple[int, int], **w
         videos=[torch.zeros((len(plan.times), 3, *size), dtype=torch.uint8)],
         video_metadata=[metadata],
         do_sample_frames=False,
+        do_resize=do_resize,
+        return_metadata=True,
         return_tensors="pt",
-        **words,
     )
 
 

@@ -103,6 +103,23 @@ UNLISTED: dict[str, Unlisted] = {
         tokens=_PADS,
         marker="<|vision_start|><|video_pad|><|vision_end|>",
     ),
+    "cosmos3_edge": Unlisted(
+        config="Cosmos3EdgeConfig",
+        processor="Cosmos3EdgeProcessor",
+        images="Cosmos3EdgeImageProcessor",
+        videos="Cosmos3EdgeVideoProcessor",
+        tokens=_PADS,
+        marker="<|vision_start|><|video_pad|><|vision_end|>",
+    ),
+    "minimax_m3_vl": Unlisted(
+        config="MiniMaxM3VLConfig",
+        processor="MiniMaxM3VLProcessor",
+        images="MiniMaxM3VLImageProcessor",
+        videos="MiniMaxM3VLVideoProcessor",
+        tokens={},
+        others=("]<]image[>[", "]<]video[>[", "]<]start of image[>[", "]<]end of image[>["),
+        marker="]<]video[>[",
+    ),
 }  # fmt: skip
 
 
