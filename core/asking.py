@@ -58,9 +58,9 @@ def foresee(
 ) -> Foreseen:
     """Plan and estimate, with a way out where it does not fit.
 
-    Arithmetic only; a family without planning rules has its real processor asked, which takes a
-    while the first time and some milliseconds for new settings (core/background.py keeps a page
-    from waiting for it).
+    Arithmetic only; a family without planning rules has its real processor asked, which takes
+    10 ms for a few frames and seconds for hundreds, once for each setting (core/background.py keeps
+    a page from waiting for it).
 
     Raises:
         CheckpointError: such a processor cannot be loaded, or not be asked.
