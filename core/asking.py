@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from core.engine.base import Engine, Event, Finished, Progress, Request
 from core.errors import QuestionError
+from core.measuring import measurable
 from core.planning import (
     Device,
     Estimate,
@@ -55,11 +56,17 @@ def foresee(
     devices: tuple[Device, ...],
     rates: Rates | None = None,
 ) -> Foreseen:
-    """Plan and estimate, with a way out where it does not fit. Arithmetic only.
+    """Plan and estimate, with a way out where it does not fit.
+
+    Arithmetic only; a family without planning rules has its real processor asked, which takes
+    10 ms for a few frames and seconds for hundreds, once for each setting (core/background.py keeps
+    a page from waiting for it).
 
     Raises:
+        CheckpointError: such a processor cannot be loaded, or not be asked.
         SettingsError: settings that this video or this model cannot take.
     """
+    card = measurable(card)
     plan = make_plan(info, settings, card)
     found = estimate(plan, info, settings, card, turns, devices=devices, rates=rates)
     return Foreseen(

@@ -23,6 +23,7 @@ MARKERS = {
     "smolvlm": "<video>",
     "glm4v": "<|video|>",
     "gemma4": "<|video|>",
+    "molmo2": "<|video|>",
 }
 QWEN = ApproximateWriter("qwen3_vl", "<|video_pad|>")
 TURNS = [Turn("user", "What?"), Turn("assistant", "A circle."), Turn("user", "Where?")]
@@ -116,6 +117,12 @@ def test_the_template_round_a_question(chat_format: str, tokens: int) -> None:
             "gemma4",
             "<bos><|turn>user\n\n\n<|video|>\n\nWhat?<turn|>\n<|turn>model\nA circle.<turn|>\n"
             "<|turn>user\nWhere?<turn|>\n<|turn>model\n<|channel>thought\n<channel|>",
+        ),
+        (
+            "molmo2",
+            "<|video|><|im_start|>user\nWhat?<|im_end|>\n"
+            " <|im_start|>assistant\nA circle.<|im_end|>\n"
+            "<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\n",
         ),
     ],
 )

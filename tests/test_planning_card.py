@@ -167,6 +167,7 @@ def _list_for_config(folder: Path) -> None:
 
 def _other_model(folder: Path) -> None:
     _change(folder / "config.json", model_type="bert")
+    (folder / "video_preprocessor_config.json").unlink()
 
 
 def _no_text_config(folder: Path) -> None:

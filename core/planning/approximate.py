@@ -89,6 +89,13 @@ CHAT_FORMATS: dict[str, ChatFormat] = {
         video="<|begin_of_video|>{marker}<|end_of_video|>",
         reply="<|assistant|>\n",
     ),
+    "molmo2": ChatFormat(
+        opening="",
+        user="{video}<|im_start|>user\n{text}<|im_end|>\n",
+        assistant=" " + _ASSISTANT,
+        video="{marker}",
+        reply=_REPLY,
+    ),
     # https://ai.google.dev/gemma/docs/core/prompt-formatting-gemma4
     "gemma4": ChatFormat(
         opening="<bos>",

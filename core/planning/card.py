@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from core.errors import CheckpointError, SettingsError
 from core.planning.catalog import Published, laid_over, named_like, nearest, published
 from core.planning.families import Family, Limits, PatchGrid, Route, family_of
+from core.planning.measured import Measure, takes_videos, unlisted_family
 from core.planning.shapes import (
     TextShape,
     VisionShape,
@@ -46,6 +47,8 @@ class ModelCard:
         active_parameters: how many of them a token passes through.
         dtype: what the weights are stored in.
         text, vision: shapes that memory and time are computed from.
+        measure: asks the real processor, where the family has no rules of its own; None elsewhere,
+            and until core.measuring.measurable() has put it there.
     """
 
     name: str
@@ -62,6 +65,7 @@ class ModelCard:
     dtype: str
     text: TextShape
     vision: VisionShape
+    measure: Measure | None = field(default=None, repr=False, compare=False)
 
     @property
     def limits(self) -> Limits:
@@ -104,14 +108,16 @@ def load_card(model: str | Path = DEMO_MODEL) -> ModelCard:
         return _card_of_folder(folder, name=name, source=name)
     known = published(name)
     if known is not None:
-        return _card(known, name=known.name, source=known.name, folder=None)
+        kind, processor = known.config["model_type"], known.video.get("video_processor_type")
+        family = family_of(kind, processor)
+        return _card(known, family, name=known.name, source=known.name, folder=None)
     return _card_of_folder(_download(name), name=name, source=name)
 
 
 def _card_of_folder(folder: Path, *, name: str, source: str) -> ModelCard:
     config = _completed(read_json(folder / "config.json", needed=True), name, folder.name)
     video = _video_settings(folder)
-    family_of(str(config.get("model_type")), video.get("video_processor_type"))
+    family = _family(config, video, folder)
     parameters = _parameters(folder, source)
     return _card(
         Published(
@@ -122,10 +128,23 @@ def _card_of_folder(folder: Path, *, name: str, source: str) -> ModelCard:
             active_parameters=0,  # not known yet
             dtype="",
         ),
+        family,
         name=name,
         source=source,
         folder=folder,
     )
+
+
+def _family(config: dict[str, Any], video: dict[str, Any], folder: Path) -> Family:
+    """The listed family, or else one whose real processor has to be asked."""
+    kind = config.get("model_type")
+    try:
+        return family_of(str(kind), video.get("video_processor_type"))
+    except CheckpointError:
+        if kind is None or not takes_videos(folder):
+            raise
+    patch_size = video.get("patch_size") or _vision(config).get("patch_size") or 14
+    return unlisted_family(str(kind), folder, patch_size=int(patch_size))
 
 
 def _completed(config: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -169,12 +188,19 @@ def _tied(config: dict[str, Any], text: dict[str, Any]) -> bool:
     return bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
 
 
-def _card(known: Published, *, name: str, source: str, folder: Path | None) -> ModelCard:
-    family = family_of(str(known.config.get("model_type")), known.video.get("video_processor_type"))
+def _vision(config: dict[str, Any]) -> dict[str, Any]:
+    """The vision tower's part; Molmo calls it otherwise."""
+    elsewhere = "vision_config" not in config and "vit_config" in config
+    return dict(config["vit_config" if elsewhere else "vision_config"])
+
+
+def _card(
+    known: Published, family: Family, *, name: str, source: str, folder: Path | None
+) -> ModelCard:
     thinker = known.config.get("thinker_config") or known.config
     try:
         patches = _patches(family, known.video)
-        text, vision = _text(thinker), thinker["vision_config"]
+        text, vision = _text(thinker), _vision(thinker)
         return ModelCard(
             name=name,
             source=source,
@@ -197,7 +223,9 @@ def _card(known: Published, *, name: str, source: str, folder: Path | None) -> M
     except KeyError as error:
         raise CheckpointError(
             f"config.json of {name} lacks {error}.",
-            remedy="Download the checkpoint again, or choose another one.",
+            remedy="Download the checkpoint again, or choose another one; where it leaves out what "
+            "its class takes by default, AutoConfig.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+            " of transformers writes it out.",
         ) from error
     except (TypeError, ValueError, AttributeError) as error:  # words where numbers should be
         raise CheckpointError(
@@ -207,7 +235,8 @@ def _card(known: Published, *, name: str, source: str, folder: Path | None) -> M
 
 
 def _patches(family: Family, video: dict[str, Any]) -> PatchGrid:
-    if family.frame_tokens is not None:  # one cost for every frame: the grid is not the processor's
+    if family.frame_tokens is not None or family.routes[0].sizer == "measured":
+        # one cost for every frame, or none that is known here: the grid is not the processor's
         return family.patches
     own = {key: int(video[key]) for key in _PATCH_KEYS if video.get(key)}
     if video.get("pooling_kernel_size"):

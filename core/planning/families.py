@@ -15,9 +15,11 @@ from core.errors import CheckpointError
 RouteName = Literal["qwen-vl-utils", "processor", "tiles"]
 Sampler = Literal[
     "smart_nframes", "qwen2_vl", "qwen3_vl", "middles", "segments", "floors", "smolvlm", "glm4v",
-    "glm46v",
+    "glm46v", "molmo2",
 ]  # fmt: skip
-Sizer = Literal["qwen_vl_utils", "per_frame", "share", "per_video", "square", "soft", "tiles"]
+Sizer = Literal[
+    "qwen_vl_utils", "per_frame", "share", "per_video", "square", "soft", "tiles", "measured",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ class VideoText:
         head, tail: text before the first and after the last step; ``head`` is formatted with
             ``count`` (frames, in words) and ``duration`` (h:mm:ss).
         step_wrapper_tokens: special tokens round the patches of each step.
-        extra_tokens: special tokens of the video as a whole.
+        extra_tokens: special tokens of the video as a whole, and those put before the prompt.
         template: the chat template to use for videos instead of the checkpoint's.
     """
 
@@ -107,7 +109,8 @@ class Route:
 
     Attributes:
         name: "processor" for the checkpoint's own class in transformers, else the library's.
-        sampler, sizer: the rules, by their names in sampling.py and sizing.py.
+        sampler, sizer: the rules, by their names in sampling.py and sizing.py; the sizer "measured"
+            asks the real processor (measured.py).
         limits: the published defaults.
         text: how the video is written.
         own_limits: True where the class passes these pixel limits over the checkpoint's own.
@@ -411,6 +414,29 @@ FAMILIES: dict[str, Family] = {
             ),
         ),
         chat_format="gemma4",
+    ),
+    "molmo2": Family(
+        name="Molmo2",
+        model_types=("molmo2",),
+        patches=PatchGrid(patch_size=14, merge_size=3),
+        routes=(
+            _counted(
+                sampler="molmo2",
+                sizer="square",
+                frames=64,
+                tokens=81,
+                text=VideoText(
+                    marker="<|video|>",
+                    label="{seconds:.1f} ",
+                    between=" ",
+                    step_wrapper_tokens=2,
+                    extra_tokens=1,  # its processor begins every prompt with a bos token
+                ),
+            ),
+        ),
+        chat_format="molmo2",
+        frame_tokens=81,
+        frame_side=378,
     ),
     "video_llama_3": Family(
         name="VideoLLaMA3",

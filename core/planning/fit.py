@@ -121,7 +121,7 @@ def _detail(plan: Plan, route: Route, settings: Settings, *, area: int) -> Seque
 
     Frames of fixed cost have one way only, which is to stay as they are.
     """
-    if route.sizer == "square":
+    if route.sizer in ("square", "measured"):
         return [lambda chosen: chosen]
     if route.sizer == "tiles":
         return [partial(_with_tiles, tiles=n) for n in range(1, (settings.max_tiles or 1) + 1)]

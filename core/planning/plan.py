@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.errors import SettingsError
+from core.errors import CheckpointError, SettingsError
 from core.planning.card import ModelCard
 from core.planning.families import Route
+from core.planning.measured import Measured, Sampled
 from core.planning.sampling import sample
 from core.planning.settings import Settings
 from core.planning.sizing import Shape, size_frames
@@ -25,11 +26,12 @@ class Plan:
         grid: patches in time, height and width.
         step_times: seconds written before each step in time (a step may be two frames merged).
         labels: those times as the model reads them; empty where it reads none.
-        tokens_per_step: visual tokens of one step.
+        tokens_per_step: visual tokens of one step; their mean where they were measured.
         min_pixels, max_pixels, total_pixels: the limits the size was chosen by, as the route's own
             library names and counts them; 0 where it has none.
         duration_seconds: how long the whole video is.
         route: whose rules chose frames and size.
+        measured: what the real processor said, for a family without rules of its own.
     """
 
     indices: tuple[int, ...]
@@ -45,10 +47,13 @@ class Plan:
     total_pixels: float
     duration_seconds: float
     route: str
+    measured: Measured | None = None
 
     @property
     def video_tokens(self) -> int:
-        """Visual tokens of the whole video."""
+        """Visual tokens of the whole video; with labels and wrappers where they were measured."""
+        if self.measured is not None:
+            return self.measured.tokens
         return self.grid[0] * self.tokens_per_step
 
 
@@ -63,6 +68,8 @@ def make_plan(info: VideoInfo, settings: Settings, card: ModelCard) -> Plan:
     _check_meaning(settings, card, route)
     step = card.patches.temporal_patch_size
     indices = sample(info, settings, route.limits, step=step, rule=route.sampler)
+    if route.sizer == "measured":
+        return _measured_plan(info, indices, card)
     shape = Shape(
         height=info.height,
         width=info.width,
@@ -93,6 +100,40 @@ def make_plan(info: VideoInfo, settings: Settings, card: ModelCard) -> Plan:
     )
 
 
+def _measured_plan(info: VideoInfo, indices: tuple[int, ...], card: ModelCard) -> Plan:
+    """The plan whose size and cost the real processor tells."""
+    if card.measure is None:
+        raise CheckpointError(
+            f"There are no planning rules for {card.family.name}, and its processor was not asked.",
+            remedy="Give core.measuring.measurable(card) instead of the card.",
+        )
+    times = tuple(info.time_of(index) for index in indices)
+    found = card.measure(
+        Sampled(
+            times=times,
+            height=info.height,
+            width=info.width,
+            duration_seconds=info.duration_seconds,
+        )
+    )
+    return Plan(
+        indices=indices,
+        times=times,
+        height=found.height,
+        width=found.width,
+        grid=found.grid,
+        step_times=times,
+        labels=(),
+        tokens_per_step=found.tokens // found.grid[0],
+        min_pixels=0,
+        max_pixels=0,
+        total_pixels=0,
+        duration_seconds=info.duration_seconds,
+        route="processor",
+        measured=found,
+    )
+
+
 def _check_meaning(settings: Settings, card: ModelCard, route: Route) -> None:
     """Refuse settings that would be ignored.
 
@@ -112,6 +153,11 @@ def _check_meaning(settings: Settings, card: ModelCard, route: Route) -> None:
         for name in ("min_frame_tokens", "max_frame_tokens", "video_token_budget")
         if getattr(settings, name) is not None
     ]
+    if given and route.sizer == "measured":
+        raise SettingsError(
+            f"{given[0]} has no meaning for {card.family.name}: its processor sizes the frames.",
+            remedy=f"Leave {given[0]} out; max_frames is what bounds the cost.",
+        )
     if given and card.frame_tokens is not None:
         raise SettingsError(
             f"{given[0]} has no meaning for {card.family.name}: a frame is always "

@@ -235,6 +235,16 @@ def _glm46v(clip: Clip) -> Indices:
     return _even(_thinned(np.unique(found), clip))
 
 
+def _molmo2(clip: Clip) -> Indices:
+    """``Molmo2VideoProcessor.sample_frames``: two a second, without the index too many that its
+    ``arange`` sometimes gives, which lies outside of the video.
+    """
+    wanted = clip.most
+    if clip.fps is not None or clip.rate > 2:
+        wanted = int(clip.duration_seconds * (clip.fps or 2))
+    return _arange(0, clip.frames, min(max(1, wanted, clip.least), clip.most, clip.frames))
+
+
 def _at_seconds(clip: Clip, *, gap: float) -> Numbers:
     """The first frame at or after every ``gap`` seconds, before the last whole second.
 
@@ -300,4 +310,5 @@ SAMPLERS: dict[str, Callable[[Clip], Indices]] = {
     "smolvlm": _smolvlm,
     "glm4v": _glm4v,
     "glm46v": _glm46v,
+    "molmo2": _molmo2,
 }

@@ -41,8 +41,8 @@ class Tokens:
     """What the context is spent on.
 
     Attributes:
-        video: visual tokens.
-        labels: time labels and the wrappers round each step.
+        video: visual tokens; with labels and wrappers where they were measured.
+        labels: time labels and the wrappers round each step; 0 where they were measured.
         question: the last turn's text.
         history: the text of the turns before it.
         template: what the chat template adds.
@@ -97,7 +97,7 @@ def count_tokens(
         template=text.template,
         prompt=plan.video_tokens + labels + text.total,
         reply=reply_tokens,
-        exact=writer.exact and card.family.exact,
+        exact=writer.exact and card.family.exact and (not plan.measured or plan.measured.exact),
     )
 
 

@@ -114,6 +114,14 @@ def _gemma4(tokenizer: Any, video: dict[str, Any]) -> Any:
     )
 
 
+def _molmo2(tokenizer: Any, video: dict[str, Any]) -> Any:
+    import transformers
+
+    return transformers.Molmo2Processor(
+        transformers.Molmo2ImageProcessor(), transformers.Molmo2VideoProcessor(**video), tokenizer
+    )
+
+
 _QWEN_TOKENS = {
     "image_token": "<|image_pad|>",
     "video_token": "<|video_pad|>",
@@ -244,6 +252,23 @@ KINDS: dict[str, Kind] = {
             "boa_token": "<|audio>",
             "eoa_token": "<audio|>",
             "audio_token": "<|audio|>",
+        },
+    ),
+    "molmo2": Kind(
+        checkpoint="allenai/Molmo2-4B",
+        build=_molmo2,
+        marker="<|video|>",
+        tokens={
+            "image_token": "<|image|>",
+            "video_token": "<|video|>",
+            "patch": "<im_patch>",
+            "column": "<im_col>",
+            "image_start": "<im_start>",
+            "image_end": "<im_end>",
+            "low_start": "<low_res_im_start>",
+            "low": "<im_low>",
+            "frame_start": "<frame_start>",
+            "frame_end": "<frame_end>",
         },
     ),
     "video_llama_3": Kind(
