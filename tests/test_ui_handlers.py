@@ -14,6 +14,7 @@ import pytest
 from core.planning import DEMO_MODEL, ModelCard, load_card
 from fake_engine import FakeEngine, wait_until
 from tiny_checkpoint import write_tiny_checkpoint
+from ui.film import fill_strip
 from ui.handlers import Handlers
 from ui.sessions import IDLE_SECONDS, Session, Sessions
 
@@ -108,7 +109,7 @@ def test_settings_that_contradict_each_other_are_told_in_the_meter(handlers: Han
     update = handlers.follow(session, {**VALUES, "start": 5.0, "end": 2.0}, "")
     assert "start (5 s) is not before end (2 s)" in update["meter"]
     assert session.foreseen is None
-    assert list(handlers.fill_strip(session)) == [""]
+    assert list(fill_strip(session)) == [""]
 
 
 def test_fit_gives_values_that_fit(handlers: Handlers) -> None:
@@ -123,7 +124,7 @@ def test_fit_gives_values_that_fit(handlers: Handlers) -> None:
 
 def test_the_strip_shows_exactly_the_planned_frames(handlers: Handlers) -> None:
     session = opened(handlers)
-    last = list(handlers.fill_strip(session))[-1]
+    last = list(fill_strip(session))[-1]
     assert session.foreseen is not None
     assert last.count("<img") == len(session.foreseen.plan.indices)
     assert set(session.pictures) == set(session.foreseen.plan.indices)

@@ -13,7 +13,7 @@ from core.errors import FramewiseError
 from core.planning import ModelCard, Settings, Turn, load_card, parse_devices
 from core.video import VideoInfo, describe_video
 from tiny_checkpoint import write_tiny_checkpoint
-from ui import render
+from ui import meter, render
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_meter_says_the_verdict_in_words(
     card: ModelCard, settings: dict[str, object], verdict: str, words: str
 ) -> None:
     found = foreseen(card, **settings)
-    page = render.meter(found)
+    page = meter.meter(found)
     assert f'data-verdict="{verdict}"' in page
     assert words in page
     assert f"{found.estimate.tokens.prompt:,} tokens" in page
@@ -80,7 +80,7 @@ def test_meter_says_the_verdict_in_words(
 
 
 def test_meter_shows_one_bar_for_each_device(card: ModelCard) -> None:
-    page = render.meter(foreseen(card, devices="2x24GiB"))
+    page = meter.meter(foreseen(card, devices="2x24GiB"))
     assert re.findall(r"<span>(cuda:\d)</span>", page) == ["cuda:0", "cuda:1"]
 
 
