@@ -81,7 +81,7 @@ def test_meter_says_the_verdict_in_words(
 
 def test_meter_shows_one_bar_for_each_device(card: ModelCard) -> None:
     page = meter.meter(foreseen(card, devices="2x24GiB"))
-    assert re.findall(r"<span>(cuda:\d)</span>", page) == ["cuda:0", "cuda:1"]
+    assert re.findall(r"<span>(cuda:\d)<", page) == ["cuda:0", "cuda:1"]
 
 
 def test_strip_has_each_planned_frame_once_with_its_time(card: ModelCard) -> None:

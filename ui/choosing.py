@@ -84,7 +84,8 @@ class Chooser:
     def _who_answers(self, values: Values) -> Values:
         """Ask is there for the loaded model only; otherwise a line says why, with a way back."""
         loaded = is_loaded(values, self.engine)
-        line = texts.NOT_LOADED.format(html.escape(described(values, self.engine)[0]))
+        names = (*described(values, self.engine), self.engine.card.name)
+        line = texts.NOT_LOADED.format(*map(html.escape, names))
         return {
             "unasked": "" if loaded else f'<p class="fw-quiet">{line}</p>',
             "back": gr.update(visible=not loaded),

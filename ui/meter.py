@@ -67,8 +67,7 @@ def meter(foreseen: Foreseen, *, above: str = "") -> str:
             above,
             _headline(foreseen),
             _tokens(foreseen),
-            *(_device(each) for each in found.memory),
-            _memory_legend(found),
+            _memory(found),
             "</div>",
         ]
     )
@@ -120,22 +119,23 @@ def _tokens(foreseen: Foreseen) -> str:
     return (
         _bar(parts, total=tokens.total, kind="tokens")
         + _bar([("used", min(tokens.total, limit))], total=limit, kind="context")
-        + _legend(parts, f"{tokens.total:,} of {limit:,} tokens")
+        + _legend([(name, f"{name} {count:,}") for name, count in parts])
         + f'<p class="fw-shares">{_shares(tokens, limit)}{_doubt(foreseen)}</p>'
     )
 
 
 def _shares(tokens: Tokens, limit: int) -> str:
-    """Of what the context is made, in three numbers."""
+    """Of what the context is made, in numbers."""
     text = tokens.prompt - tokens.video
     parts = [("video", tokens.video), ("text", text), ("reply", tokens.reply)]
-    return "Of the context: " + ", ".join(f"{name} {count / limit:,.1%}" for name, count in parts)
+    shares = ", ".join(f"{name} {count / limit:,.1%}" for name, count in parts)
+    return f"{tokens.total:,} of {limit:,} tokens: {shares}."
 
 
 def _doubt(foreseen: Foreseen) -> str:
     if not foreseen.card.family.exact:
-        return f". {texts.AT_MOST}"
-    return "" if foreseen.estimate.tokens.exact else f". {texts.APPROXIMATE}"
+        return f" {texts.AT_MOST}"
+    return "" if foreseen.estimate.tokens.exact else f" {texts.APPROXIMATE}"
 
 
 def _bar(parts: Sequence[tuple[str, int]], *, total: int, kind: str) -> str:
@@ -147,16 +147,27 @@ def _bar(parts: Sequence[tuple[str, int]], *, total: int, kind: str) -> str:
     return f'<div class="fw-bar fw-{kind}-bar">{pieces}</div>'
 
 
-def _legend(parts: Sequence[tuple[str, int]], right: str) -> str:
+def _legend(parts: Sequence[tuple[str, str]]) -> str:
     entries = "".join(
-        f'<span><i class="fw-{name.replace(" ", "-")}"></i>{name} {count:,}</span>'
-        for name, count in parts
+        f'<span><i class="fw-{name.replace(" ", "-")}"></i>{words}</span>' for name, words in parts
     )
-    return f'<p class="fw-legend">{entries}<b>{right}</b></p>'
+    return f'<p class="fw-legend">{entries}</p>'
 
 
-def _device(memory: DeviceMemory) -> str:
-    capacity = memory.device.capacity_bytes
+def _memory(found: Estimate) -> str:
+    split = found.placement.mode == "split"
+    devices = "".join(_device(each, split=split) for each in found.memory)
+    kinds = ("weights", "cache", "activations", "reserve", "free")
+    where = placed(found)
+    return (
+        f'<div class="fw-{found.placement.mode}">{devices}</div>'
+        + _legend([(name, name) for name in kinds])
+        + (f'<p class="fw-shares">{where}</p>' if where else "")
+    )
+
+
+def _device(memory: DeviceMemory, *, split: bool) -> str:
+    capacity, layers = memory.device.capacity_bytes, memory.layers
     parts = [
         ("weights", memory.weights),
         ("cache", memory.kv_cache),
@@ -167,16 +178,8 @@ def _device(memory: DeviceMemory) -> str:
     title = ", ".join(f"{name} {size(count)}" for name, count in [*parts, *free])
     over = " fw-bad" if memory.missing else ""
     bar = _bar(parts, total=max(memory.peak, capacity), kind="memory")
-    layers = memory.layers
-    held = f"layers {layers[0]}–{layers[-1]}" if layers else "free"
+    held = f"<small>layers {layers[0]}–{layers[-1]}</small>" if split and layers else ""
     return (
-        f'<div class="fw-device" title="{title}"><span>{memory.device.name}'
-        f"<small>{held}</small></span>{bar}"
+        f'<div class="fw-device" title="{title}"><span>{memory.device.name}{held}</span>{bar}'
         f'<b class="fw-amount{over}">{size(memory.peak)} of {size(capacity)}</b></div>'
     )
-
-
-def _memory_legend(found: Estimate) -> str:
-    kinds = ("weights", "cache", "activations", "reserve")
-    entries = "".join(f'<span><i class="fw-{name}"></i>{name}</span>' for name in kinds)
-    return f'<p class="fw-legend">{entries}<b>{placed(found)}</b></p>'

@@ -123,10 +123,11 @@ def _left(engine: Engine) -> Parts:
     parts["strip"] = gr.HTML(elem_id="strip", padding=False)
     card, route = engine.card, engine.card.routes[0]
     with gr.Row(elem_id="choices"):
-        for name in PRESETS:
-            parts[f"preset:{name}"] = gr.Button(
-                texts.PRESETS[name], size="sm", elem_id=name, min_width=60
-            )
+        with gr.Row(elem_classes="fw-group"):
+            for name in PRESETS:
+                parts[f"preset:{name}"] = gr.Button(
+                    texts.PRESETS[name], size="sm", elem_id=name, min_width=60
+                )
         parts |= _choices(card, route)
     with gr.Row(elem_id="sliders"):
         parts |= _sliders(card, route)

@@ -68,7 +68,7 @@ def places(engine: Engine) -> Choices:
     for name in device_choices():
         own = name == THIS_MACHINE
         devices = engine.devices() if own else devices_named(name)
-        memory = f"{devices[0].capacity_bytes / GIB:.0f} GiB"
+        memory = f"{devices[0].capacity_bytes / GIB:.3g} GiB"
         count = f"{len(devices)} × " if len(devices) > 1 else ""
         label = f"{texts.THIS_MACHINE}, {devices[0].kind}" if own else name
         found.append((f"{label} · {count}{memory}", name))

@@ -35,13 +35,13 @@ LABELS = {
 PRESETS = {"fast": "Fast", "balanced": "Balanced", "detailed": "Detailed"}
 ROUTES = {
     "qwen-vl-utils": "qwen-vl-utils",
-    "processor": "the model's own processor",
-    "tiles": "tiles and a thumbnail",
+    "processor": "its own processor",
+    "tiles": "tiles",
 }
 LOADED = "loaded"
 THIS_MACHINE = "this machine"
-AS_IF = "As if <b>{0}</b> ran on <b>{1}</b>: an estimate; nothing was loaded."
-NOT_LOADED = "Ask is off: you are planning for {0}, which is not what is loaded."
+AS_IF = "An estimate as if <b>{0}</b> ran on <b>{1}</b>."
+NOT_LOADED = "Ask is off while you plan for {0} on {1}: {2} is what is loaded."
 AS_IF_ASKED = "You are planning for a model or devices that are not loaded."
 AS_IF_ASKED_REMEDY = "Go back to the loaded model to ask, or start Framewise with that one."
 BACK = "Back to {0}"

@@ -51,7 +51,14 @@ def wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
     talk = [parts[name] for name in ("chat", "question", "ask", "stop")]
     notice = parts["notice"]
     chosen = [parts[name] for name in (*CONTROLS, "unasked", "back", "ask")]
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    # Values go unchecked by gradio, which would refuse one that is on its way while a slider's
+    # range or a radio's choices change; Settings checks them anyway.
+    quick: dict[str, Any] = {
+        "queue": False,
+        "show_progress": "hidden",
+        "api_visibility": "private",
+        "preprocess": False,
+    }
     parts["video"].change(
         calls.opened,
         inputs | {parts["video"]},
