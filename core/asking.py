@@ -79,13 +79,13 @@ def foresee(
 
 
 def with_preset(name: str, settings: Settings, card: ModelCard) -> Settings:
-    """``settings`` with what they leave open decided by a preset.
+    """``settings`` with what they leave open decided by a preset, which gives way to them.
 
     Where a frame is cut into tiles of fixed cost, the preset's patches become tiles: as many as
     they pay for beside the thumbnail.
 
     Raises:
-        SettingsError: no such preset, or one that contradicts the settings.
+        SettingsError: no such preset.
     """
     route = card.route(settings.route)
     chosen = preset(name, route.limits)
@@ -94,6 +94,9 @@ def with_preset(name: str, settings: Settings, card: ModelCard) -> Settings:
         chosen["max_frame_tokens"] = None
     if route.sizer == "tiles" and card.frame_tokens and tokens:
         chosen["max_tiles"] = max(1, tokens // card.frame_tokens - 1)
+    for low, high in (("min_frames", "max_frames"), ("min_frame_tokens", "max_frame_tokens")):
+        if chosen[high] is not None:
+            chosen[high] = max(chosen[high], getattr(settings, low) or 0)
     left_open = {key: value for key, value in chosen.items() if getattr(settings, key) is None}
     return replace(settings, **left_open)
 

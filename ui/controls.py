@@ -41,10 +41,11 @@ def ranges(card: ModelCard, route: Route) -> dict[str, Range]:
     fps = limits.fps or USUAL_FPS
     most = max(limits.max_frames, FEW_FRAMES)
     least = max(step, limits.min_frames)
+    floor = max(2 * step, min(limits.max_frames, FEW_FRAMES))
     found = {
         "fps": Range(low=0.05, high=max(MOST_FPS, fps), value=fps, step=0.05),
         "max_frames": Range(low=step, high=most, value=limits.max_frames, step=step),
-        "min_frames": Range(low=step, high=min(most, FEW_FRAMES), value=least, step=step),
+        "min_frames": Range(low=step, high=floor, value=least, step=step),
     }
     if route.sizer == "tiles":
         found["max_tiles"] = Range(low=1, high=MOST_TILES, value=1, step=1)
