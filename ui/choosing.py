@@ -108,7 +108,7 @@ def _sliders(
     updates["min_frame_tokens"] = gr.update(visible="min_frame_tokens" in shown)
     usual: Values = {name: each.value for name, each in again.items()}
     if "min_frame_tokens" in reset:
-        updates["min_frame_tokens"]["value"] = usual["min_frame_tokens"] = None
+        updates["min_frame_tokens"]["value"], usual["min_frame_tokens"] = 0, None
     return updates, usual
 
 

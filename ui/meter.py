@@ -25,7 +25,8 @@ def headline(foreseen: Foreseen) -> tuple[str, str]:
     share = f"{found.context_share:,.1%} of the context"
     verdict = {
         "fits": f"fits, {share}",
-        "over_context": f"too much, {found.missing_tokens:,} tokens over: {share}",
+        "over_context": f"too much, {found.missing_tokens:,} tokens over: {share}"
+        + (", and too much for the memory" if found.over else ""),
         "over_memory": f"too much for the memory: {lacking(found)}",
     }[found.verdict]
     return sentence, verdict
