@@ -70,6 +70,10 @@ class Chooser:
         """Plan for another model, from where it begins itself."""
         return self.choose(session, values, question, reset=RESET_BY_MODEL)
 
+    def choose_devices(self, session: Session, values: Values, question: str) -> Values:
+        """Plan for other devices: no control is touched, as a model's own may be on their way."""
+        return {**self._who_answers(values), **self._follow(session, values, question)}
+
     def choose_route(self, session: Session, values: Values, question: str) -> Values:
         """Plan by another route: what a frame may cost has another range there."""
         return self.choose(session, values, question, reset=controls.OF_A_FRAME)

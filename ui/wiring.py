@@ -73,7 +73,7 @@ def wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
         (parts["model"].input, calls.model_chosen),
         (parts["route"].input, calls.route_chosen),
         (parts["strategy"].input, calls.chosen),
-        (parts["devices"].input, calls.chosen),
+        (parts["devices"].input, calls.devices_chosen),
         (parts["back"].click, calls.back),
     ):
         event(call, inputs, [*shown, *chosen], trigger_mode="always_last", **quick)
@@ -125,6 +125,9 @@ class _Calls:
 
     def model_chosen(self, data: Data, request: gr.Request) -> Data:
         return self._chosen(self._handlers.chooser.choose_model, data, request)
+
+    def devices_chosen(self, data: Data, request: gr.Request) -> Data:
+        return self._chosen(self._handlers.chooser.choose_devices, data, request)
 
     def route_chosen(self, data: Data, request: gr.Request) -> Data:
         return self._chosen(self._handlers.chooser.choose_route, data, request)
