@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import logging
 import queue
 import threading
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +15,31 @@ import gradio as gr
 from core.asking import Foreseen, answer, foresee, require
 from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
-from core.planning import Settings, rough_rates
-from core.video import iter_frames, probe
-from ui import render, texts
+from core.planning import rough_rates
+from core.video import probe
+from ui import controls, meter, render, texts
+from ui.choosing import Chooser, without_plan
 from ui.sessions import Exchange, Pictures, Session, Sessions
+from ui.targets import described, is_loaded, target_of
 
 log = logging.getLogger(__name__)
-THUMBNAIL_PIXELS = 96 * 54
 REFRESH_SECONDS = 0.05
-STRIP_SECONDS = 0.5
 Values = dict[str, Any]
 Message = dict[str, Any]
 
 
 class Handlers:
-    """What the page's events call. ``values`` are the sliders' values by setting name."""
+    """What the page's events call.
+
+    ``values`` are the controls' values: settings by their names, and ``model`` and ``devices``,
+    for which targets.py plans.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.sessions = Sessions()
         self.rates = rough_rates(engine.devices())
+        self.chooser = Chooser(engine, self.follow)
 
     def open_video(
         self, path: str | None, session: Session, values: Values, question: str
@@ -54,7 +56,7 @@ class Handlers:
                 fault = error
             except Exception as error:  # a defect, but the page must live
                 fault = _defect(error)
-        updates = self.follow(session, values, question)
+        updates = self.chooser.choose(session, values, question)
         line = render.video_line(session.info, session.name) if session.info else ""
         return {**updates, "notice": render.notice(fault), "line": line, "chat": []}
 
@@ -62,18 +64,18 @@ class Handlers:
         """The meter after a slider moved or a letter was typed: arithmetic, no decoding."""
         session.values, session.question = values, question
         if session.info is None:
-            return _meter(f'<p class="fw-quiet">{texts.EMPTY_METER}</p>')
+            return without_plan(f'<p class="fw-quiet">{texts.EMPTY_METER}</p>')
         try:
             session.foreseen = self._foresee(session, values, question)
         except FramewiseError as error:
             session.foreseen = None
-            return _meter(render.notice(error))
+            return without_plan(render.notice(error))
         except Exception as error:
             session.foreseen = None
-            return _meter(render.notice(_defect(error)))
+            return without_plan(render.notice(_defect(error)))
         plan, remedy = session.foreseen.plan, session.foreseen.remedy
         return {
-            "meter": render.meter(session.foreseen),
+            "meter": meter.meter(session.foreseen, above=self._as_if(values)),
             "timeline": render.timeline(plan, session.info),
             "plan": ",".join(map(str, (id(session.pictures), *plan.indices))),
             "fit": gr.update(visible=remedy is not None and remedy.settings is not None),
@@ -84,38 +86,15 @@ class Handlers:
         foreseen = session.foreseen
         if foreseen is None or foreseen.remedy is None or foreseen.remedy.settings is None:
             return {}
-        fitting, plan = foreseen.remedy.settings, foreseen.plan
-        return {
-            "max_frame_tokens": fitting.max_frame_tokens or plan.tokens_per_step,
-            "max_frames": fitting.max_frames or len(plan.indices),
-            **({"min_frames": fitting.min_frames} if fitting.min_frames else {}),
-        }
+        fitting = foreseen.remedy.settings
+        bounds = ("min_frame_tokens", "max_frame_tokens", "max_tiles", "min_frames", "max_frames")
+        chosen = {name: getattr(fitting, name) for name in bounds}
+        return {name: value for name, value in chosen.items() if value is not None}
 
-    def fill_strip(self, session: Session) -> Iterator[str]:
-        """The strip of the newest plan, at once and then as its frames are decoded."""
-        foreseen = session.foreseen
-        if foreseen is None:
-            yield ""
-            return
-        info, plan, pictures = foreseen.info, foreseen.plan, session.pictures
-        yield render.strip(plan, info, pictures)
-        missing = sorted(set(plan.indices) - set(pictures))
-        scale = (THUMBNAIL_PIXELS / (info.width * info.height)) ** 0.5
-        height, width = max(2, round(info.height * scale)), max(2, round(info.width * scale))
-        shown = time.monotonic()
-        try:
-            for frame in iter_frames(info, missing, height=height, width=width):
-                newest = session.foreseen
-                if newest is None or (newest.info, newest.plan.indices) != (info, plan.indices):
-                    return  # the sliders have moved on, and so will the next call
-                pictures[frame.index] = _data_url(frame.pixels)
-                if time.monotonic() - shown > STRIP_SECONDS:
-                    shown = time.monotonic()
-                    yield render.strip(plan, info, pictures)
-        except FramewiseError as error:
-            log.warning("No thumbnails: %s", error)
-        if missing:
-            yield render.strip(plan, info, pictures)
+    def _as_if(self, values: Values) -> str:
+        if is_loaded(values, self.engine):
+            return ""
+        return meter.as_if(*described(values, self.engine))
 
     def _again(self, session: Session) -> Values:
         """The meter now that there is more history, for the sliders as they are by now."""
@@ -128,6 +107,8 @@ class Handlers:
         try:
             if session.info is None:
                 raise FramewiseError(texts.NO_VIDEO, remedy=texts.NO_VIDEO_REMEDY)
+            if not is_loaded(values, self.engine):
+                raise FramewiseError(texts.AS_IF_ASKED, remedy=texts.AS_IF_ASKED_REMEDY)
             foreseen = self._foresee(session, values, question)
             require(foreseen)
             session.exchanges.append(exchange)
@@ -193,13 +174,14 @@ class Handlers:
 
     def _foresee(self, session: Session, values: Values, question: str) -> Foreseen:
         assert session.info is not None
+        target = target_of(values, self.engine)
         return foresee(
             session.info,
-            Settings(**values),
-            self.engine.card,
+            controls.settings_of(values, target.card),
+            target.card,
             session.turns(question.strip()),
-            devices=self.engine.devices(),
-            rates=self.rates,
+            devices=target.devices,
+            rates=self.rates if target.loaded else None,
         )
 
     def _learn(self, foreseen: Foreseen, finished: Finished) -> None:
@@ -248,15 +230,6 @@ def _forward(
         events.put(error)
 
 
-def _meter(content: str) -> Values:
-    return {
-        "meter": content,
-        "timeline": "",
-        "plan": "",
-        "fit": gr.update(visible=False),
-    }
-
-
 def _messages(session: Session, *, waiting: str = "") -> list[Message]:
     messages: list[Message] = []
     for each in session.exchanges:
@@ -266,14 +239,6 @@ def _messages(session: Session, *, waiting: str = "") -> list[Message]:
             content += f"\n\n<small>{each.footer}</small>"
         messages.append({"role": "assistant", "content": content})
     return messages
-
-
-def _data_url(pixels: Any) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=70)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _defect(error: Exception) -> FramewiseError:
