@@ -88,14 +88,15 @@ def foresee(
 def with_preset(name: str, settings: Settings, card: ModelCard) -> Settings:
     """``settings`` with what they leave open decided by a preset, which gives way to them.
 
-    Where a frame is cut into tiles of fixed cost, the preset's patches become tiles: as many as
-    they pay for beside the thumbnail.
+    A preset means the same by every route: the range is that of the usual one. Where a frame is
+    cut into tiles of fixed cost, the preset's patches become tiles: as many as they pay for beside
+    the thumbnail.
 
     Raises:
         SettingsError: no such preset.
     """
     route = card.route(settings.route)
-    chosen = preset(name, route.limits)
+    chosen = preset(name, route.limits if route.sizer == "tiles" else card.limits)
     tokens = chosen["max_frame_tokens"]
     if card.frame_tokens is not None:
         chosen["max_frame_tokens"] = None

@@ -115,7 +115,7 @@ def test_question_longer_than_the_context(
 ) -> None:
     question = "Where is the circle? " * 20_000
     done = framewise("ask", clip_file("h264.mp4"), question, "--model", tiny_model)
-    _refused(done, "exceed the 32,768", "shorten the question")
+    _refused(done, "exceed the 32,768", "Shorten the question")
 
 
 def test_plan_over_the_context(

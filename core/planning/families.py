@@ -204,7 +204,7 @@ _QWEN3_PROCESSOR = Route(
         fps=2.0,
         min_frames=4,
         max_frames=768,
-        min_frame_tokens=1,
+        min_frame_tokens=64,  # no bound of its own: below, little can be made out
         max_frame_tokens=12_288,
         video_tokens=12_288,
         min_video_tokens=2,
@@ -222,7 +222,7 @@ def _glm(sampler: Sampler, *, label: str, fps: float | None, most: int) -> Route
         limits=Limits(
             fps=fps,
             max_frames=most,
-            min_frame_tokens=1,
+            min_frame_tokens=64,  # no bound of its own: below, little can be made out
             max_frame_tokens=30_000,
             video_tokens=30_000,
             min_video_tokens=8,

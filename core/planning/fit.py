@@ -53,13 +53,15 @@ def remedy_for(
             if value != getattr(settings, name)
         ]
         return Remedy(message=f"Set {' and '.join(changes)}.", settings=fitting)
-    if found.verdict == "over_memory":
+    held = any(each.weights + each.reserve > each.device.capacity_bytes for each in found.memory)
+    if held or found.verdict == "over_memory":
         message = "Even the smallest plan does not fit: choose a smaller model or more memory."
     else:
         message = (
-            f"Question and history take {found.tokens.question + found.tokens.history:,} tokens "
-            f"and {found.tokens.reply:,} are kept for the reply: shorten the question, start a new "
-            "conversation, or set reply_tokens lower."
+            f"Even the smallest plan does not fit: question and history take "
+            f"{found.tokens.question + found.tokens.history:,} tokens, and {found.tokens.reply:,} "
+            "are kept for the reply. Shorten the question, start a new conversation, set "
+            "reply_tokens lower, or choose a model with a larger context."
         )
     return Remedy(message=message, settings=None)
 
