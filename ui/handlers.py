@@ -6,24 +6,27 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from core.asking import Foreseen, answer, foresee, require
+from core.asking import Foreseen, answer, require
 from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
 from core.planning import rough_rates
 from core.video import probe
 from ui import controls, meter, render, texts
 from ui.choosing import Chooser, without_plan
+from ui.pending import Wanted
 from ui.sessions import Exchange, Pictures, Session, Sessions
 from ui.targets import described, is_loaded, target_of
 
 log = logging.getLogger(__name__)
 REFRESH_SECONDS = 0.05
+MEASURING_SECONDS = 10.0
 Values = dict[str, Any]
 Message = dict[str, Any]
 
@@ -66,20 +69,32 @@ class Handlers:
         if session.info is None:
             return without_plan(f'<p class="fw-quiet">{texts.EMPTY_METER}</p>')
         try:
-            session.foreseen = self._foresee(session, values, question)
+            found = session.pending.latest(self._wanted(session, values, question))
         except FramewiseError as error:
             session.foreseen = None
             return without_plan(render.notice(error))
         except Exception as error:
             session.foreseen = None
             return without_plan(render.notice(_defect(error)))
-        plan, remedy = session.foreseen.plan, session.foreseen.remedy
+        session.foreseen = found.value if found else None
+        asking = str(time.monotonic_ns()) if found is None or found.stale else ""
+        if found is None:
+            quiet = f'<p class="fw-quiet">{texts.MEASURING}</p>'
+            return {**without_plan(quiet), "measuring": asking}
+        mark = f'<p class="fw-quiet">{texts.MEASURING}</p>' if found.stale else ""
+        plan, remedy = found.value.plan, found.value.remedy
         return {
-            "meter": meter.meter(session.foreseen, above=self._as_if(values)),
+            "meter": meter.meter(found.value, above=mark + self._as_if(values)),
             "timeline": render.timeline(plan, session.info),
             "plan": ",".join(map(str, (id(session.pictures), *plan.indices))),
             "fit": gr.update(visible=remedy is not None and remedy.settings is not None),
+            "measuring": asking,
         }
+
+    def measured(self, session: Session) -> Values:
+        """The meter again, once there is news of the plan that it waits for."""
+        session.pending.wait(MEASURING_SECONDS)
+        return self.follow(session, session.values, session.question)
 
     def fit(self, session: Session) -> Values:
         """Slider values that fit; nothing where the plan fits already."""
@@ -109,7 +124,8 @@ class Handlers:
                 raise FramewiseError(texts.NO_VIDEO, remedy=texts.NO_VIDEO_REMEDY)
             if not is_loaded(values, self.engine):
                 raise FramewiseError(texts.AS_IF_ASKED, remedy=texts.AS_IF_ASKED_REMEDY)
-            foreseen = self._foresee(session, values, question)
+            wanted = self._wanted(session, values, question)
+            foreseen = await asyncio.to_thread(wanted.foresee)
             require(foreseen)
             session.exchanges.append(exchange)
             yield {
@@ -172,14 +188,14 @@ class Handlers:
         session.exchanges = []
         return {**self.follow(session, values, ""), "chat": [], "busy": False}
 
-    def _foresee(self, session: Session, values: Values, question: str) -> Foreseen:
+    def _wanted(self, session: Session, values: Values, question: str) -> Wanted:
         assert session.info is not None
         target = target_of(values, self.engine)
-        return foresee(
-            session.info,
-            controls.settings_of(values, target.card),
-            target.card,
-            session.turns(question.strip()),
+        return Wanted(
+            info=session.info,
+            settings=controls.settings_of(values, target.card),
+            card=target.card,
+            turns=tuple(session.turns(question.strip())),
             devices=target.devices,
             rates=self.rates if target.loaded else None,
         )

@@ -134,6 +134,7 @@ def _left(engine: Engine) -> Parts:
     with gr.Accordion(texts.LABELS["advanced"], open=False, elem_id="advanced"), gr.Row():
         parts |= _advanced(card, route)
     parts["plan"] = gr.Textbox(visible="hidden", elem_id="plan")
+    parts["measuring"] = gr.Textbox(visible="hidden", elem_id="measuring")
     return parts
 
 

@@ -49,6 +49,7 @@ ROUGH = "Rough: from published rates. Measured ones take their place after the f
 MEASURED = "From the rates measured in the answers so far."
 APPROXIMATE = "Approximate: its tokenizer is not here, so text is counted by a rule."
 AT_MOST = "At most: the model drops tokens by what it sees."
+MEASURING = "Asking the model's own processor what this costs …"
 STAGES = {
     "reading": "Reading frames",
     "waiting": "Waiting for the model to be free",

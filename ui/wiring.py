@@ -47,7 +47,7 @@ def wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
     """Attach every event of the page."""
     calls = _Calls(handlers, parts)
     inputs = {parts[name] for name in (*CONTROLS, "question")}
-    shown = [parts[name] for name in ("meter", "timeline", "plan", "fit")]
+    shown = [parts[name] for name in ("meter", "timeline", "plan", "fit", "measuring")]
     talk = [parts[name] for name in ("chat", "question", "ask", "stop")]
     notice = parts["notice"]
     chosen = [parts[name] for name in (*CONTROLS, "unasked", "back", "ask")]
@@ -81,6 +81,15 @@ def wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
         calls.filled,
         None,
         parts["strip"],
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    parts["measuring"].change(
+        calls.measured,
+        parts["measuring"],
+        shown,
+        concurrency_limit=8,
         trigger_mode="always_last",
         show_progress="hidden",
         api_visibility="private",
@@ -149,6 +158,11 @@ class _Calls:
         values, question = self._settings(data), self._question(data)
         async for each in self._handlers.ask(self._session(request), values, question):
             yield self._updates(each)
+
+    def measured(self, asking: str, request: gr.Request) -> Data:
+        session = self._session(request)
+        news = self._handlers.measured(session) if asking else {"measuring": gr.skip()}
+        return self._updates(news)
 
     def cleared(self, data: Data, request: gr.Request) -> Data:
         return self._updates(self._handlers.clear(self._session(request), self._settings(data)))
