@@ -43,7 +43,8 @@ def lacking(found: Estimate) -> str:
     """By how much the memory is too small, and where."""
     each = [f"{size(one.missing)} more on {one.device.name}" for one in found.over[:NAMED]]
     rest = len(found.over) - NAMED
-    return ", ".join(each) + (f" and {rest} other devices" if rest > 0 else "")
+    others = f" and {rest} other device{'s' if rest > 1 else ''}"
+    return ", ".join(each) + (others if rest > 0 else "")
 
 
 def placed(found: Estimate) -> str:
