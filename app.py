@@ -20,7 +20,9 @@ from rich.console import Console
 
 from core.errors import FramewiseError, SettingsError
 from core.planning.card import DEMO_MODEL, load_card
-from core.planning.machine import parse_devices, this_machine
+from core.planning.machine import devices_named, this_machine
+from core.planning.memory import PRECISIONS, Execution
+from core.planning.presets import PRESETS
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
 from core.video.info import VideoInfo, describe_video
@@ -35,6 +37,9 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emo
 
 Model = Annotated[str, typer.Option(help="A checkpoint folder, or a name on the Hugging Face hub.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Preset = Annotated[
+    str | None, typer.Option(help=f"{', '.join(PRESETS)}; options given beside it win.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DEMO = str(DEMO_MODEL)
 
@@ -100,23 +105,38 @@ def estimate(
     duration: Annotated[float | None, typer.Option(help="Its length in seconds.")] = None,
     frame_rate: Annotated[float, typer.Option(help="Its frames a second.")] = 30.0,
     question: Annotated[str, typer.Option(help="Count this question too.")] = "",
-    model: Model = DEMO,
-    devices: Annotated[str | None, typer.Option(help="Plan for these: 2x24GiB.")] = None,
+    model: Annotated[
+        str, typer.Option(help="A checkpoint folder or hub name; list shows those known offline.")
+    ] = DEMO,
+    devices: Annotated[
+        str | None,
+        typer.Option(help="Plan for these: 2x24GiB, 80GB, L4, 4xL4, 2xH200, or L4,T4."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help=f"Weights held as: {', '.join(PRECISIONS)}.")
+    ] = None,
+    preset: Preset = None,
     as_json: AsJson = False,
     settings: Settings,
 ) -> None:
     """Foretell frames, tokens, memory and seconds, without loading a model."""
-    from core.asking import foresee
-    from core.records import foreseen_record
-    from ui.render import estimate_text
+    from core.asking import foresee, with_preset
+    from core.records import catalog_records, foreseen_record
+    from ui.terminal import catalog_text, estimate_text
 
+    if model == "list":
+        known = catalog_records()
+        print(json.dumps(known) if as_json else catalog_text(known))
+        return
     info = _video(video, size=size, duration=duration, frame_rate=frame_rate)
+    card = load_card(model)
     foreseen = foresee(
         info,
-        settings,
-        load_card(model),
+        settings if preset is None else with_preset(preset, settings, card),
+        card,
         [Turn("user", question)],
-        devices=parse_devices(devices) if devices else this_machine(),
+        devices=this_machine() if devices is None else devices_named(devices),
+        execution=Execution(precision=precision),
     )
     print(json.dumps(foreseen_record(foreseen)) if as_json else estimate_text(foreseen))
 
@@ -129,11 +149,12 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     model: Model = DEMO,
     device: Device = "auto",
+    preset: Preset = None,
     as_json: AsJson = False,
     settings: Settings,
 ) -> None:
     """Ask one question about a video and print the answer."""
-    from core.asking import answer, foresee, require
+    from core.asking import answer, foresee, require, with_preset
     from core.engine.base import Finished, Text
     from core.engine.local import choose_devices, load_engine
     from core.records import answered_record
@@ -141,6 +162,8 @@ def ask(
     from ui.render import actual_text
 
     card, info = load_card(model), probe(video)
+    if preset is not None:
+        settings = with_preset(preset, settings, card)
     turns = [Turn("user", question)]
     foreseen = foresee(info, settings, card, turns, devices=choose_devices(device))
     require(foreseen)  # before the weights are loaded

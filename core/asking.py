@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from core.engine.base import Engine, Event, Finished, Progress, Request
 from core.errors import QuestionError
+from core.measuring import measurable
 from core.planning import (
     Device,
     Estimate,
@@ -26,7 +27,9 @@ from core.planning import (
     make_plan,
     remedy_for,
 )
-from core.planning.prompt import prompt_writer
+from core.planning.memory import AS_STORED, Execution
+from core.planning.presets import preset
+from core.planning.prompt import writer_for
 from core.video.info import VideoInfo
 from core.video.reading import collect, iter_frames
 
@@ -54,14 +57,23 @@ def foresee(
     *,
     devices: tuple[Device, ...],
     rates: Rates | None = None,
+    execution: Execution = AS_STORED,
 ) -> Foreseen:
-    """Plan and estimate, with a way out where it does not fit. Arithmetic only.
+    """Plan and estimate, with a way out where it does not fit.
+
+    Arithmetic only; a family without planning rules has its real processor asked, which takes
+    10 ms for a few frames and seconds for hundreds, once for each setting (core/background.py keeps
+    a page from waiting for it).
 
     Raises:
+        CheckpointError: such a processor cannot be loaded, or not be asked.
         SettingsError: settings that this video or this model cannot take.
     """
+    card = measurable(card)
     plan = make_plan(info, settings, card)
-    found = estimate(plan, info, settings, card, turns, devices=devices, rates=rates)
+    found = estimate(
+        plan, info, settings, card, turns, devices=devices, rates=rates, execution=execution
+    )
     return Foreseen(
         info=info,
         settings=settings,
@@ -69,8 +81,32 @@ def foresee(
         turns=tuple(turns),
         plan=plan,
         estimate=found,
-        remedy=remedy_for(found, info, settings, card, turns, devices),
+        remedy=remedy_for(found, info, settings, card, turns, devices, execution=execution),
     )
+
+
+def with_preset(name: str, settings: Settings, card: ModelCard) -> Settings:
+    """``settings`` with what they leave open decided by a preset, which gives way to them.
+
+    A preset means the same by every route: the range is that of the usual one. Where a frame is
+    cut into tiles of fixed cost, the preset's patches become tiles: as many as they pay for beside
+    the thumbnail.
+
+    Raises:
+        SettingsError: no such preset.
+    """
+    route = card.route(settings.route)
+    chosen = preset(name, route.limits if route.sizer == "tiles" else card.limits)
+    tokens = chosen["max_frame_tokens"]
+    if card.frame_tokens is not None:
+        chosen["max_frame_tokens"] = None
+    if route.sizer == "tiles" and card.frame_tokens and tokens:
+        chosen["max_tiles"] = max(1, tokens // card.frame_tokens - 1)
+    for low, high in (("min_frames", "max_frames"), ("min_frame_tokens", "max_frame_tokens")):
+        if chosen[high] is not None:
+            chosen[high] = max(chosen[high], getattr(settings, low) or 0)
+    left_open = {key: value for key, value in chosen.items() if getattr(settings, key) is None}
+    return replace(settings, **left_open)
 
 
 def require(foreseen: Foreseen) -> None:
@@ -110,7 +146,7 @@ def answer(engine: Engine, foreseen: Foreseen, *, stop: threading.Event) -> Iter
     request = Request(
         frames=collect(frames),
         plan=plan,
-        prompt=prompt_writer(foreseen.card.folder).render(foreseen.turns),
+        prompt=writer_for(foreseen.card, plan.route).render(foreseen.turns),
         reply_tokens=foreseen.settings.reply_tokens,
     )
     for event in engine.stream(request, stop=stop):

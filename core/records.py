@@ -6,6 +6,9 @@ from typing import Any
 
 from core.asking import Foreseen
 from core.engine.base import Finished
+from core.planning.card import load_card
+from core.planning.catalog import catalog
+from core.planning.memory import DeviceMemory
 from core.video.info import VideoInfo
 
 
@@ -36,20 +39,11 @@ def foreseen_record(foreseen: Foreseen) -> dict[str, Any]:
             "prompt": tokens.prompt,
             "reply": tokens.reply,
             "total": tokens.total,
+            "exact": tokens.exact,
         },
         "context": {"limit": found.context_tokens, "used": round(found.context_share, 4)},
-        "memory": [
-            {
-                "device": each.device.name,
-                "capacity": each.device.capacity_bytes,
-                "weights": each.weights,
-                "kv_cache": each.kv_cache,
-                "activations": each.activations,
-                "reserve": each.reserve,
-                "peak": each.peak,
-            }
-            for each in found.memory
-        ],
+        "memory": [_memory_record(each) for each in found.memory],
+        "placement": {"mode": found.placement.mode, "replicas": found.placement.replicas},
         "seconds": {
             "read": seconds.read,
             "vision": seconds.vision,
@@ -65,6 +59,36 @@ def foreseen_record(foreseen: Foreseen) -> dict[str, Any]:
             "settings": None if remedy.settings is None else remedy.settings.as_dict(),
         },
     }
+
+
+def _memory_record(memory: DeviceMemory) -> dict[str, Any]:
+    """``layers`` are the first and the last one on the device, null where there are none."""
+    return {
+        "device": memory.device.name,
+        "capacity": memory.device.capacity_bytes,
+        "weights": memory.weights,
+        "kv_cache": memory.kv_cache,
+        "activations": memory.activations,
+        "reserve": memory.reserve,
+        "peak": memory.peak,
+        "missing": memory.missing,
+        "layers": [memory.layers[0], memory.layers[-1]] if memory.layers else None,
+    }
+
+
+def catalog_records() -> list[dict[str, Any]]:
+    """The array that ``estimate --model list --json`` prints."""
+    cards = [load_card(each.name) for each in catalog()]
+    return [
+        {
+            "name": card.name,
+            "family": card.family.name,
+            "parameters": card.parameters,
+            "context": card.context_tokens,
+            "routes": [route.name for route in card.routes],
+        }
+        for card in cards
+    ]
 
 
 def video_record(info: VideoInfo) -> dict[str, Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from command_line import Command, in_a_process, python
-from core.planning import Settings
+from core.planning import Settings, load_card
+from core.planning.catalog import catalog
 
 MINUTE = ("estimate", "--size", "1280x720", "--duration", "60")
 DESCRIBED = (*MINUTE, "--fps", "0.5", "--max-frame-tokens", "200")  # fits any model
@@ -41,13 +43,14 @@ ESTIMATE: dict[str, Any] = {
         "width": int,
         "grid": list,
     },
-    "tokens": {"video": int, "prompt": int, "reply": int, "total": int},
+    "tokens": {"video": int, "prompt": int, "reply": int, "total": int, "exact": bool},
     "context": {"limit": int, "used": float},
     "memory": list,
+    "placement": {"mode": str, "replicas": int},
     "seconds": {"read": float, "vision": float, "prefill": float, "per_token": float},
     "verdict": str,
 }
-MEMORY = {"device", "capacity", "weights", "kv_cache", "activations", "peak"}
+MEMORY = {"device", "capacity", "weights", "kv_cache", "activations", "peak", "missing", "layers"}
 ACTUAL = {
     "prompt_tokens": int,
     "reply_tokens": int,
@@ -136,6 +139,95 @@ def test_devices_that_are_not_here(framewise: Command, model: Path) -> None:
     done = framewise(*DESCRIBED, "--devices", "2x24GiB,80GB", "--model", model, "--json")
     found = {entry["device"]: entry["capacity"] for entry in done.record["memory"]}
     assert found == {"cuda:0": 24 * 2**30, "cuda:1": 24 * 2**30, "cuda:2": 80 * 10**9}
+
+
+@pytest.mark.parametrize(
+    ("devices", "count", "mode", "replicas"),
+    [("L4", 1, "single", 1), ("4xL4", 4, "single", 4), ("2x12GiB", 2, "split", 0)],
+)
+def test_devices_by_name_say_where_the_layers_are(
+    devices: str, count: int, mode: str, replicas: int, framewise: Command
+) -> None:
+    model = "Qwen/Qwen2.5-VL-7B-Instruct"
+    record = framewise(*DESCRIBED, "--devices", devices, "--model", model, "--json").record
+    assert record["placement"] == {"mode": mode, "replicas": replicas}
+    assert len(record["memory"]) == count
+    held = [entry["layers"] for entry in record["memory"] if entry["layers"]]
+    assert (held[0][0], held[-1][1]) == (0, 27)
+    assert all(first[1] + 1 == second[0] for first, second in pairwise(held))
+    assert not any(entry["missing"] for entry in record["memory"])
+
+
+def test_a_precision_changes_the_weights(framewise: Command) -> None:
+    named = (*DESCRIBED, "--model", "Qwen/Qwen2.5-VL-7B-Instruct", "--devices", "L4", "--json")
+    weights = [
+        framewise(*named, "--precision", precision).record["memory"][0]["weights"]
+        for precision in ("int4", "int8", "bf16", "fp32")
+    ]
+    assert weights == sorted(set(weights))
+
+
+def test_the_catalog_is_listed(framewise: Command) -> None:
+    done = framewise("estimate", "--model", "list", "--json")
+    known = json.loads(done.out)
+    assert (done.code, done.err) == (0, "")
+    assert {"name", "family", "parameters", "context"} <= set(known[0])
+    words = framewise("estimate", "--model", "list").out.splitlines()
+    assert len(words) == len(known) + 1
+    assert all(entry["name"] in line for entry, line in zip(known, words[1:], strict=True))
+
+
+@pytest.mark.parametrize("family", sorted({load_card(each.name).family.name for each in catalog()}))
+def test_every_family_is_known_offline(family: str, framewise: Command) -> None:
+    names = [load_card(each.name) for each in catalog()]
+    card = next(card for card in names if card.family.name == family)
+    done = framewise(*MINUTE, "--model", card.name, "--devices", "H200", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert done.record["family"] == family
+    assert done.record["tokens"]["exact"] is False  # its tokenizer is not here
+
+
+def test_a_model_over_many_devices_gets_a_remedy_that_fits(framewise: Command) -> None:
+    model = ("--model", "Qwen/Qwen2.5-VL-72B-Instruct", "--devices", "8x24GiB")
+    video = ("--size", "1920x1080", "--duration", "1800", "--frame-rate", "30")
+    asked = ("estimate", *model, *video, "--json")
+    record = framewise(*asked).record
+    assert record["verdict"] == "over_memory"
+    settings = record["remedy"]["settings"]
+    changed = {name: value for name, value in settings.items() if value is not None}
+    options = [
+        part
+        for name, value in changed.items()
+        for part in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    assert framewise(*asked, *options).record["verdict"] == "fits"
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "value"),
+    [
+        ([], "max_frames", 15),
+        (["--max-frames", "40"], "max_frames", 40),
+        (["--min-frames", "200"], "max_frames", 200),
+        (["--fps", "0.5"], "fps", 0.5),
+    ],
+    ids=["preset", "given", "given-floor", "given-rate"],
+)
+def test_a_preset_leaves_given_options_alone(
+    options: list[str], name: str, value: float, framewise: Command, tiny_model: Path
+) -> None:
+    done = framewise(*MINUTE, "--preset", "fast", *options, "--model", tiny_model, "--json")
+    assert done.record["settings"][name] == value
+
+
+def test_a_preset_of_a_tiled_family_counts_tiles(framewise: Command) -> None:
+    named = (*MINUTE, "--model", "OpenGVLab/InternVL3-8B", "--devices", "H200", "--json")
+    tiles = [
+        framewise(*named, "--route", "tiles", "--preset", name).record["settings"]["max_tiles"]
+        for name in ("fast", "balanced", "detailed")
+    ]
+    assert tiles == [1, 2, 12]
+    assert framewise(*named, "--preset", "fast").record["settings"]["max_tiles"] is None
 
 
 def test_too_much_is_an_estimate_with_a_remedy(framewise: Command, tiny_model: Path) -> None:

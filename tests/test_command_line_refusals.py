@@ -44,7 +44,8 @@ BAD_OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "a budget of 1": (["--video-token-budget", "1"], ("budget of 1 tokens",)),
     "no checkpoint": (["--model", str(Path(__file__).parent)], ("is not a checkpoint",)),
     "no such folder": (["--model", "nowhere"], ("'nowhere' is not a checkpoint folder",)),
-    "hub without a network": (["--model", "Qwen/Qwen3-VL-8B-Instruct"], ("did not give it",)),
+    "hub without a network": (["--model", "nobody/has-this-one"], ("did not give it",)),
+    "no such preset": (["--preset", "slow"], ("'slow'", "fast, balanced, detailed")),
     "markup in a name": (["--model", "[red]a:smile:b"], ("'[red]a:smile:b'",)),
 }
 
@@ -89,6 +90,9 @@ def test_bad_option(
         ([*MINUTE, "--frame-rate", "-1"], "frame rate of -1"),
         ([*MINUTE, "--frame-rate", "inf"], "frame rate of inf"),
         ([*MINUTE, "--devices", "many"], "'many' does not name devices"),
+        ([*MINUTE, "--devices", ""], "'' does not name devices"),
+        ([*MINUTE, "--devices", "0xL4"], "'0xL4' does not name devices"),
+        ([*MINUTE, "--precision", "int3"], "There is no precision 'int3'"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -111,7 +115,7 @@ def test_question_longer_than_the_context(
 ) -> None:
     question = "Where is the circle? " * 20_000
     done = framewise("ask", clip_file("h264.mp4"), question, "--model", tiny_model)
-    _refused(done, "exceed the 32,768", "shorten the question")
+    _refused(done, "exceed the 32,768", "Shorten the question")
 
 
 def test_plan_over_the_context(
@@ -144,6 +148,15 @@ def test_wrong_usage(arguments: list[str], framewise: Command) -> None:
     done = framewise(*arguments)
     assert (done.code, done.out) == (2, "")
     assert "Traceback" not in done.err
+
+
+def test_asking_a_model_whose_weights_are_not_here(
+    framewise: Command, clip_file: Callable[[str], Path]
+) -> None:
+    """The catalog is enough for an estimate, not for an answer."""
+    name = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct"
+    done = framewise("ask", clip_file("h264.mp4"), "What?", "--model", name, "--device", "cpu")
+    _refused(done, f"{name} cannot be loaded")
 
 
 def test_serving_a_checkpoint_that_is_none(framewise: Command) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from core.errors import CheckpointError
 from core.planning import load_card
@@ -17,7 +19,7 @@ from core.planning.card import TextShape, VisionShape
 from core.planning.families import FAMILIES
 from tiny_checkpoint import PUBLISHED_VIDEO
 
-ROUTE = FAMILIES["qwen3_vl"].limits
+ROUTE = FAMILIES["qwen3_vl"].routes[0].limits
 
 
 @pytest.fixture
@@ -39,8 +41,19 @@ def test_card_of_a_folder(tiny_model: Path) -> None:
     assert card.patches == card.family.patches
     assert card.context_tokens == 32_768
     assert card.dtype == "float32"
-    assert card.text == TextShape(layers=2, hidden=64, mlp=128, kv_heads=2, head_dim=16)
-    assert card.vision == VisionShape(layers=2, hidden=32, mlp=64)
+    assert card.text == TextShape(
+        layers=2,
+        hidden=64,
+        mlp=128,
+        heads=4,
+        kv_heads=2,
+        head_dim=16,
+        kv_layers=2,
+        vocab=card.text.vocab,
+        tied=card.text.tied,
+    )
+    assert card.vision == VisionShape(layers=2, hidden=32, mlp=64, deepstack=1)
+    assert card.active_parameters == card.parameters
 
 
 def test_parameters_are_those_of_the_real_model(tiny_model: Path) -> None:
@@ -48,6 +61,30 @@ def test_parameters_are_those_of_the_real_model(tiny_model: Path) -> None:
 
     model = AutoModelForImageTextToText.from_pretrained(tiny_model)
     assert load_card(tiny_model).parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_config_of_an_older_file(tmp_path: Path) -> None:
+    """Qwen2.5-VL is published with the language model's part at the top, and gaps in between."""
+    folder = tmp_path / "Qwen2.5-VL-32B-Instruct"
+    folder.mkdir()
+    config = {
+        "model_type": "qwen2_5_vl",
+        "torch_dtype": "float16",
+        "hidden_size": 5120,
+        "intermediate_size": 27648,
+        "num_hidden_layers": 60,
+        "num_attention_heads": 40,
+        "num_key_value_heads": 8,
+        "vocab_size": 152064,
+        "vision_config": {"hidden_size": 1280, "intermediate_size": 3456},
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file({"weight": np.zeros((3, 4), np.float32)}, folder / "model.safetensors")
+    card = load_card(folder)
+    assert (card.text.layers, card.text.head_dim, card.dtype) == (60, 128, "float16")
+    assert card.vision.layers == 32  # not in the file: the catalog knows it
+    assert card.context_tokens == 128_000
+    assert card.parameters == card.active_parameters == 12
 
 
 def test_name_and_path_may_be_given(tiny_model: Path) -> None:
@@ -130,6 +167,7 @@ def _list_for_config(folder: Path) -> None:
 
 def _other_model(folder: Path) -> None:
     _change(folder / "config.json", model_type="bert")
+    (folder / "video_preprocessor_config.json").unlink()
 
 
 def _no_text_config(folder: Path) -> None:
@@ -208,7 +246,7 @@ def test_no_checkpoint(damage: Callable[[Path], None], words: str, copy: Path) -
         ("a/b/c", "is not a checkpoint folder, nor a name"),
         ("https://huggingface.co/Qwen/Qwen3-VL-8B-Instruct", "is not a checkpoint folder"),
         ("m" * 5000, "is not a checkpoint folder"),
-        ("Qwen/Qwen3-VL-8B-Instruct", "hub did not give it"),
+        ("Qwen/Qwen3-VL-9B-Instruct", "hub did not give it"),
         ("no such/name at all!", "hub did not give it"),
     ],
     ids=["word", "relative", "absolute", "nothing", "deep", "address", "too long", "hub name",

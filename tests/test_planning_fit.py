@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from core.planning import (
     Device,
     ModelCard,
+    Plan,
     Settings,
     Turn,
     estimate,
@@ -21,6 +22,7 @@ from core.planning import (
     parse_devices,
     remedy_for,
 )
+from core.planning.machine import GIB
 from core.video import VideoInfo, describe_video
 
 TURNS = [Turn("user", "What happens?")]
@@ -54,8 +56,9 @@ def test_patches_are_given_up_before_frames(card: ModelCard) -> None:
 def test_then_frames(card: ModelCard) -> None:
     fitted = fit(VIDEO, Settings(fps=2), card, TURNS, ROOMY)
     assert fitted is not None
-    assert fitted.max_frame_tokens == card.limits.min_frame_tokens
     assert fitted.max_frames is not None
+    assert fitted.max_frame_tokens is not None
+    assert make_plan(VIDEO, fitted, card).tokens_per_step < 2 * card.limits.min_frame_tokens
     assert _verdict(fitted, card) == "fits"
     assert _verdict(replace(fitted, max_frames=fitted.max_frames + 2), card) == "over_context"
 
@@ -113,44 +116,124 @@ def _richness(info: VideoInfo, chosen: Settings, card: ModelCard) -> tuple[int, 
     return len(plan.indices), plan.tokens_per_step
 
 
-@given(info=videos, chosen=settings_of_any_kind)
-@settings(max_examples=120)
+contexts = st.integers(1000, 150_000)
+capacities = st.lists(st.integers(3 * GIB, 12 * GIB), min_size=1, max_size=3)
+
+
+def _devices(sizes: list[int]) -> tuple[Device, ...]:
+    return tuple(
+        Device(name=f"cuda:{number}", kind="cuda", model="", capacity_bytes=size)
+        for number, size in enumerate(sizes)
+    )
+
+
+@pytest.fixture(scope="module")
+def large(card: ModelCard) -> ModelCard:
+    """Layers and tower wide enough for memory to matter: about 2 GiB of weights in 8 layers."""
+    text = replace(card.text, layers=8, kv_layers=8, hidden=2048, mlp=24_576)
+    vision = replace(card.vision, hidden=512, mlp=2048)
+    return replace(
+        card, parameters=10**9, active_parameters=10**9, dtype="bfloat16", text=text, vision=vision
+    )
+
+
+def _plan_and_verdict(
+    info: VideoInfo, chosen: Settings, card: ModelCard, devices: tuple[Device, ...]
+) -> tuple[Plan, str]:
+    plan = make_plan(info, chosen, card)
+    return plan, estimate(plan, info, chosen, card, TURNS, devices=devices).verdict
+
+
+def _richness(plan: Plan) -> tuple[int, int]:
+    return len(plan.indices), plan.tokens_per_step
+
+
+@given(info=videos, chosen=settings_of_any_kind, context=contexts, sizes=capacities)
+@settings(max_examples=150)
 def test_what_is_fitted_is_the_richest_that_fits(
-    card: ModelCard, info: VideoInfo, chosen: Settings
+    large: ModelCard, info: VideoInfo, chosen: Settings, context: int, sizes: list[int]
 ) -> None:
-    fitted = fit(info, chosen, card, TURNS, ROOMY)
-    assert fitted is not None
-    plan = make_plan(info, fitted, card)
-    assert estimate(plan, info, fitted, card, TURNS, devices=ROOMY).verdict == "fits"
-    frames, tokens = _richness(info, chosen, card)
-    assert len(plan.indices) <= frames
-    assert plan.tokens_per_step <= tokens
-    if fitted != chosen:
-        richer = make_plan(info, _one_step_richer(fitted, chosen), card)
-        estimated = estimate(richer, info, fitted, card, TURNS, devices=ROOMY)
-        assert estimated.verdict == "over_context"
+    card, devices = replace(large, context_tokens=context), _devices(sizes)
+    asked, verdict = _plan_and_verdict(info, chosen, card, devices)
+    fitted = fit(info, chosen, card, TURNS, devices)
+    if fitted is None:
+        smallest = _smallest(chosen, asked, card)
+        assert _plan_and_verdict(info, smallest, card, devices)[1] != "fits"
+        return
+    assert (fitted is chosen) == (verdict == "fits")
+    plan, verdict = _plan_and_verdict(info, fitted, card, devices)
+    assert verdict == "fits"
+    assert len(plan.indices) <= len(asked.indices)
+    assert len(plan.indices) >= min(card.limits.min_frames, len(asked.indices))
+    assert plan.tokens_per_step <= asked.tokens_per_step
+    for richer in _one_step_richer(fitted, chosen, asked, card):
+        assert _plan_and_verdict(info, richer, card, devices)[1] != "fits"
 
 
-def _one_step_richer(fitted: Settings, chosen: Settings) -> Settings:
-    """One patch a frame more, or one pair of frames more where those were given up."""
-    if fitted.max_frames != chosen.max_frames:
-        return replace(fitted, max_frames=(fitted.max_frames or 0) + 2)
-    tokens, floor = (fitted.max_frame_tokens or 0) + 1, chosen.min_frame_tokens
-    least = None if floor is None else min(floor, tokens)
-    return replace(fitted, max_frame_tokens=tokens, min_frame_tokens=least)
+def _smallest(chosen: Settings, asked: Plan, card: ModelCard) -> Settings:
+    """The family's fewest frames, of its fewest patches, unless fewer were asked for."""
+    frames = min(card.limits.min_frames, max(2, len(asked.indices)))
+    return _with(chosen, frames=frames, tokens=_fewest_tokens(asked, card))
+
+
+def _fewest_tokens(asked: Plan, card: ModelCard) -> int:
+    most = max(1, int(asked.max_pixels / card.patches.factor**2))
+    return min(card.limits.min_frame_tokens, asked.tokens_per_step, most)
+
+
+def _one_step_richer(
+    fitted: Settings, chosen: Settings, asked: Plan, card: ModelCard
+) -> list[Settings]:
+    """One patch a frame more, and one pair of frames more where those were given up."""
+    if fitted is chosen:
+        return []
+    tokens, frames = fitted.max_frame_tokens or 0, fitted.max_frames or 0
+    richer = []
+    if tokens + 1 <= asked.max_pixels / card.patches.factor**2:
+        more_tokens = _with(chosen, tokens=tokens + 1)
+        if fitted.max_frames != chosen.max_frames:
+            more_tokens = _with(more_tokens, frames=frames)
+        richer.append(more_tokens)
+    if fitted.max_frames != chosen.max_frames and frames + 2 <= len(asked.indices):
+        richer.append(_with(chosen, frames=frames + 2, tokens=_fewest_tokens(asked, card)))
+    return richer
+
+
+def _with(chosen: Settings, *, frames: int | None = None, tokens: int | None = None) -> Settings:
+    """Bounds from above, with the bounds from below moved out of their way."""
+    if frames is not None:
+        low = None if chosen.min_frames is None else min(chosen.min_frames, frames)
+        chosen = replace(chosen, max_frames=frames, min_frames=low)
+    if tokens is not None:
+        low = None if chosen.min_frame_tokens is None else min(chosen.min_frame_tokens, tokens)
+        chosen = replace(chosen, max_frame_tokens=tokens, min_frame_tokens=low)
+    return chosen
 
 
 @given(
     info=videos,
     chosen=settings_of_any_kind,
-    contexts=st.tuples(st.integers(8000, 200_000), st.integers(8000, 200_000)),
+    context=contexts,
+    more_context=st.integers(0, 60_000),
+    sizes=capacities,
+    more_memory=st.integers(0, 4 * GIB),
 )
-@settings(max_examples=120)
+@settings(max_examples=100)
 def test_more_room_is_never_poorer(
-    card: ModelCard, info: VideoInfo, chosen: Settings, contexts: tuple[int, int]
+    large: ModelCard,
+    info: VideoInfo,
+    chosen: Settings,
+    context: int,
+    more_context: int,
+    sizes: list[int],
+    more_memory: int,
 ) -> None:
-    found = []
-    for context in sorted(contexts):
-        fitted = fit(info, chosen, replace(card, context_tokens=context), TURNS, ROOMY)
-        found.append((0, 0) if fitted is None else _richness(info, fitted, card))
-    assert found[0] <= found[1]
+    """Whether the context grows, or a device, or both."""
+
+    def richness(context: int, sizes: list[int]) -> tuple[int, int]:
+        card = replace(large, context_tokens=context)
+        fitted = fit(info, chosen, card, TURNS, _devices(sizes))
+        return (0, 0) if fitted is None else _richness(make_plan(info, fitted, card))
+
+    larger = [sizes[0] + more_memory, *sizes[1:]]
+    assert richness(context, sizes) <= richness(context + more_context, larger)

@@ -6,7 +6,8 @@ import pytest
 
 from core.errors import SettingsError
 from core.planning import Device, parse_devices, rough_rates, this_machine
-from core.planning.machine import GIB, processor
+from core.planning.devices import MIB, PUBLISHED, published
+from core.planning.machine import GIB, device_choices, devices_named, processor
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,66 @@ def test_devices(text: str, sizes: list[int]) -> None:
     assert [device.capacity_bytes for device in devices] == sizes
     assert [device.name for device in devices] == [f"cuda:{n}" for n in range(len(sizes))]
     assert {device.kind for device in devices} == {"cuda"}
+
+
+@pytest.mark.parametrize(
+    ("text", "models"),
+    [
+        ("L4", ["L4"]),
+        ("l4", ["L4"]),
+        ("4xL4", ["L4"] * 4),
+        ("2xH200", ["H200"] * 2),
+        ("rtx4090", ["RTX 4090"]),
+        ("2x RTX 4090, a100-80", ["RTX 4090", "RTX 4090", "A100-80"]),
+        ("A100 40", ["A100-40"]),
+        ("T4,24GiB", ["T4", ""]),
+    ],
+    ids=str,
+)
+def test_devices_by_name(text: str, models: list[str]) -> None:
+    devices = parse_devices(text)
+    assert [device.model for device in devices] == models
+    assert [device.name for device in devices] == [f"cuda:{n}" for n in range(len(models))]
+    for device in devices:
+        size = PUBLISHED[device.model].memory_mib * MIB if device.model else 24 * GIB
+        assert device.capacity_bytes == size
+
+
+@pytest.mark.parametrize("text", ["H300", "3xGTX", "RTX", "L4,H300", "0xL4", "-1xL4", "A100"])
+def test_an_unknown_name_lists_the_known(text: str) -> None:
+    with pytest.raises(SettingsError, match="does not name devices") as caught:
+        parse_devices(text)
+    assert all(name in caught.value.remedy for name in PUBLISHED)
+
+
+def test_every_choice_names_devices() -> None:
+    first, *others = device_choices()
+    assert devices_named(first) == this_machine()
+    assert [devices_named(choice) for choice in others] == [*map(parse_devices, others)]
+
+
+@pytest.mark.parametrize(
+    ("driver", "name"),
+    [
+        ("Tesla T4", "T4"),
+        ("NVIDIA L4", "L4"),
+        ("NVIDIA L40S", "L40S"),
+        ("NVIDIA A10G", "A10G"),
+        ("NVIDIA GeForce RTX 3090", "RTX 3090"),
+        ("NVIDIA A100-SXM4-40GB", "A100-40"),
+        ("NVIDIA A100 80GB PCIe", "A100-80"),
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("A100-80", "A100-80"),
+    ],
+    ids=str,
+)
+def test_names_that_drivers_give(driver: str, name: str) -> None:
+    assert published(driver) is PUBLISHED[name]
+
+
+def test_an_unknown_device_is_not_published() -> None:
+    assert published("NVIDIA GeForce GTX 1080") is None
+    assert published("") is None
 
 
 @pytest.mark.parametrize(
@@ -56,3 +117,16 @@ def test_a_better_card_is_faster() -> None:
     assert rates("Tesla T4") < rates("NVIDIA A100-SXM4-80GB") < rates("NVIDIA H200")
     assert rates("NVIDIA L4") != rates("NVIDIA L40S")
     assert rates("NVIDIA H100 80GB HBM3") > rates("a card nobody knows")
+
+
+def test_layers_split_over_devices_are_no_faster() -> None:
+    one, two = rough_rates(parse_devices("L4")), rough_rates(parse_devices("2xL4"))
+    assert two.prefill_flops == pytest.approx(one.prefill_flops)
+    assert two.weight_bytes == pytest.approx(one.weight_bytes)
+    assert (two.vision_flops, two.layer_seconds) == (one.vision_flops, one.layer_seconds)
+
+
+def test_unlike_devices_run_at_a_rate_between_theirs() -> None:
+    slow, mixed, fast = (rough_rates(parse_devices(text)) for text in ("L4", "L4,H100", "H100"))
+    assert slow.prefill_flops < mixed.prefill_flops < fast.prefill_flops
+    assert slow.weight_bytes < mixed.weight_bytes < fast.weight_bytes

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from core.errors import CheckpointError, SettingsError, VideoError
 from core.planning import ModelCard, Settings, load_card, make_plan
-from core.planning.families import FAMILIES, family_of, fit_to_pixels
+from core.planning.families import FAMILIES, family_of
+from core.planning.sizing import round_to_factor
 from core.video import VideoInfo, describe_video
 
 
@@ -39,16 +40,16 @@ def _video(
     ],
     ids=str,
 )
-def test_fit_to_pixels(
+def test_round_to_factor(
     size: tuple[int, int], limits: tuple[int, int], fitted: tuple[int, int]
 ) -> None:
     least, most = limits
-    assert fit_to_pixels(*size, factor=32, min_pixels=least, max_pixels=most) == fitted
+    assert round_to_factor(*size, factor=32, least=least, most=most) == fitted
 
 
 def test_a_ribbon_is_refused() -> None:
     with pytest.raises(VideoError, match="4020x20: one side is over 200 times") as caught:
-        fit_to_pixels(20, 4020, factor=32, min_pixels=1, max_pixels=10**9)
+        round_to_factor(20, 4020, factor=32, least=1, most=10**9)
     assert caught.value.remedy
 
 

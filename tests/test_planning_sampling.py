@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from core.errors import SettingsError
 from core.planning import Settings
 from core.planning.families import FAMILIES
-from core.planning.sampling import sample, spread
+from core.planning.sampling import sample
+from core.planning.spreading import spread
 from core.video import VideoInfo, describe_video
 
-LIMITS = FAMILIES["qwen3_vl"].limits
+LIMITS = FAMILIES["qwen3_vl"].routes[0].limits
 
 
 def _video(frames: int, rate: float = 25) -> VideoInfo:

@@ -46,7 +46,7 @@ from core.planning import Settings
         ({"start": 5, "end": 3}, r"start \(5 s\) is not before end \(3 s\)", "earlier"),
         ({"start": 5, "end": 5}, r"start \(5 s\) is not before end \(5 s\)", "earlier"),
         ({"end": 0, "start": 0}, r"start \(0 s\) is not before end \(0 s\)", "earlier"),
-        ({"strategy": "scenes"}, "no sampling strategy 'scenes'", "fps, uniform"),
+        ({"strategy": "dense"}, "no sampling strategy 'dense'", "fps, uniform"),
         ({"strategy": ""}, "no sampling strategy ''", "fps, uniform"),
     ],
     ids=str,

@@ -14,6 +14,7 @@ import pytest
 from core.planning import DEMO_MODEL, ModelCard, load_card
 from fake_engine import FakeEngine, wait_until
 from tiny_checkpoint import write_tiny_checkpoint
+from ui.film import fill_strip
 from ui.handlers import Handlers
 from ui.sessions import IDLE_SECONDS, Session, Sessions
 
@@ -108,7 +109,7 @@ def test_settings_that_contradict_each_other_are_told_in_the_meter(handlers: Han
     update = handlers.follow(session, {**VALUES, "start": 5.0, "end": 2.0}, "")
     assert "start (5 s) is not before end (2 s)" in update["meter"]
     assert session.foreseen is None
-    assert list(handlers.fill_strip(session)) == [""]
+    assert list(fill_strip(session)) == [""]
 
 
 def test_fit_gives_values_that_fit(handlers: Handlers) -> None:
@@ -123,7 +124,7 @@ def test_fit_gives_values_that_fit(handlers: Handlers) -> None:
 
 def test_the_strip_shows_exactly_the_planned_frames(handlers: Handlers) -> None:
     session = opened(handlers)
-    last = list(handlers.fill_strip(session))[-1]
+    last = list(fill_strip(session))[-1]
     assert session.foreseen is not None
     assert last.count("<img") == len(session.foreseen.plan.indices)
     assert set(session.pictures) == set(session.foreseen.plan.indices)
@@ -193,3 +194,82 @@ def test_a_stop_before_the_first_word_teaches_no_rates(card: ModelCard) -> None:
     update = asked(handlers, session, "Go on")[-1]
     assert update["question"] == "Go on"
     assert handlers.rates == before
+
+
+QWEN, INTERN = "Qwen/Qwen3-VL-8B-Instruct", "OpenGVLab/InternVL3-8B"
+
+
+def test_another_model_brings_its_own_controls_and_its_meter(handlers: Handlers) -> None:
+    session = opened(handlers)
+    update = handlers.chooser.choose_model(session, {**VALUES, "model": INTERN}, "")
+    assert session.foreseen is not None
+    assert session.foreseen.card.name == INTERN
+    assert f"as if <b>{INTERN}</b>" in update["meter"]
+    assert update["max_frame_tokens"]["visible"] is False
+    assert update["fps"]["visible"] is False  # begins with uniform
+    assert update["strategy"]["value"] == "uniform"
+    assert update["max_frames"] | {"value": 32, "visible": True} == update["max_frames"]
+    assert [name for _, name in update["route"]["choices"]] == ["processor", "tiles"]
+    assert (update["askable"], update["back"]["visible"]) == (False, True)
+
+
+def test_other_devices_change_the_memory_and_nothing_else(handlers: Handlers) -> None:
+    session = opened(handlers)
+    before = session.foreseen
+    assert before is not None
+    update = handlers.chooser.choose_devices(session, {**VALUES, "devices": "4xL4"}, "")
+    assert session.foreseen is not None
+    assert session.foreseen.plan == before.plan
+    assert update["meter"].count("fw-device") == 4
+    assert not {"max_frames", "strategy", "route"} & update.keys()
+    assert update["askable"] is False
+
+
+def test_asking_is_refused_while_planning_for_what_is_not_loaded(handlers: Handlers) -> None:
+    session = opened(handlers)
+
+    async def collect() -> list[dict[str, Any]]:
+        values = {**VALUES, "model": QWEN}
+        return [update async for update in handlers.ask(session, values, "What?")]
+
+    (update,) = run(collect())
+    assert "not loaded" in update["notice"]
+    assert update["question"] == "What?"
+    assert handlers.engine.requests == []  # type: ignore[attr-defined]
+
+
+def test_the_way_back_gives_the_loaded_model_and_its_plan(handlers: Handlers) -> None:
+    session = opened(handlers)
+    values = {**VALUES, "model": QWEN, "devices": "H200"}
+    handlers.chooser.choose_model(session, values, "")
+    update = handlers.chooser.back(session, values, "")
+    assert update["model"] == handlers.engine.card.name
+    assert (update["askable"], update["back"]["visible"]) == (True, False)
+    assert session.foreseen is not None
+    assert session.foreseen.card is handlers.engine.card
+    assert "as if" not in update["meter"]
+
+
+def test_another_route_keeps_the_frames_and_moves_the_patches(handlers: Handlers) -> None:
+    session = opened(handlers)
+    values = {**VALUES, "model": QWEN, "route": "processor", "strategy": "fps"}
+    update = handlers.chooser.choose_route(session, values, "")
+    assert update["max_frame_tokens"]["maximum"] == 12_288
+    assert "value" not in update["fps"]
+    assert session.foreseen is not None
+    assert session.foreseen.settings.fps == VALUES["fps"]
+    assert session.foreseen.plan.route == "processor"
+
+
+def test_a_preset_moves_the_sliders_of_the_model_that_is_planned_for(handlers: Handlers) -> None:
+    found = handlers.chooser.preset({"model": INTERN, "route": "tiles"}, "detailed")
+    assert (found["max_tiles"], found["max_frames"]) == (12, 32)
+    assert "max_frame_tokens" not in found
+
+
+def test_a_video_without_what_the_strategy_needs_gets_another_one(handlers: Handlers) -> None:
+    session = Session()
+    update = handlers.open_video(CLIP, session, {**VALUES, "strategy": "scenes"}, "")
+    assert "scenes" not in update["strategy"]["choices"]
+    assert update["strategy"]["value"] == "fps"
+    assert session.foreseen is not None

@@ -13,7 +13,7 @@ from core.errors import FramewiseError
 from core.planning import ModelCard, Settings, Turn, load_card, parse_devices
 from core.video import VideoInfo, describe_video
 from tiny_checkpoint import write_tiny_checkpoint
-from ui import render
+from ui import meter, render
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_meter_says_the_verdict_in_words(
     card: ModelCard, settings: dict[str, object], verdict: str, words: str
 ) -> None:
     found = foreseen(card, **settings)
-    page = render.meter(found)
+    page = meter.meter(found)
     assert f'data-verdict="{verdict}"' in page
     assert words in page
     assert f"{found.estimate.tokens.prompt:,} tokens" in page
@@ -80,8 +80,57 @@ def test_meter_says_the_verdict_in_words(
 
 
 def test_meter_shows_one_bar_for_each_device(card: ModelCard) -> None:
-    page = render.meter(foreseen(card, devices="2x24GiB"))
-    assert re.findall(r"<span>(cuda:\d)</span>", page) == ["cuda:0", "cuda:1"]
+    page = meter.meter(foreseen(card, devices="2x24GiB"))
+    assert re.findall(r"<span>(cuda:\d)<", page) == ["cuda:0", "cuda:1"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "words", "layers"),
+    [
+        ("24GiB", "", []),
+        ("2x24GiB", "2 of 2 can hold a replica each", []),
+        ("2x12GiB", "split over 2 devices", ["layers 0–", "–27"]),
+    ],
+    ids=["one", "replicas", "split"],
+)
+def test_meter_says_where_the_model_is(devices: str, words: str, layers: list[str]) -> None:
+    card = load_card("Qwen/Qwen2.5-VL-7B-Instruct")
+    page = meter.meter(foreseen(card, devices=devices, max_frames=8))
+    assert words in page
+    assert all(part in page for part in layers)
+    assert ("layers" in page) == bool(layers)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("tiny", ": video"),
+        ("Qwen/Qwen3-VL-8B-Instruct", "approximately"),
+        ("DAMO-NLP-SG/VideoLLaMA3-7B", "at most"),
+    ],
+    ids=["exact", "approximate", "bound"],
+)
+def test_meter_says_how_sure_the_count_is(card: ModelCard, model: str, words: str) -> None:
+    page = meter.meter(foreseen(card if model == "tiny" else load_card(model), devices="H200"))
+    assert words in page
+    assert ("approximately" in page, "at most" in page) == (
+        words == "approximately",
+        words == "at most",
+    )
+
+
+def test_meter_names_a_few_devices_that_lack_memory_and_counts_the_rest() -> None:
+    found = foreseen(load_card("Qwen/Qwen2.5-VL-72B-Instruct"), devices="6xL4")
+    page = meter.meter(found)
+    assert f"{render.size(found.estimate.over[0].missing)} more on cuda:0" in page
+    assert "and 3 other devices" in page
+
+
+def test_meter_gives_the_shares_of_the_context(card: ModelCard) -> None:
+    found = foreseen(card, fps=1)
+    tokens = found.estimate.tokens
+    numbers = re.findall(r"([\d.]+)%", meter.meter(found).split("tokens: ")[1])[:3]
+    assert sum(map(float, numbers)) == pytest.approx(100 * tokens.total / 32_768, abs=0.2)
 
 
 def test_strip_has_each_planned_frame_once_with_its_time(card: ModelCard) -> None:

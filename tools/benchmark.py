@@ -29,8 +29,20 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 
 from core.asking import answer, foresee  # noqa: E402
-from core.planning import DEMO_MODEL, Settings, Turn, load_card, this_machine  # noqa: E402
-from core.video import describe_video, probe  # noqa: E402
+from core.planning import (  # noqa: E402
+    DEMO_MODEL,
+    Device,
+    ModelCard,
+    Settings,
+    Turn,
+    estimate,
+    fit,
+    load_card,
+    make_plan,
+    parse_devices,
+    this_machine,
+)
+from core.video import VideoInfo, describe_video, probe  # noqa: E402
 
 READERS = {
     "framewise": """
@@ -78,22 +90,44 @@ def main() -> None:
 
 
 def planning() -> None:
-    """One slider move at most frames: plan, tokens, memory, seconds."""
-    card = load_card(DEMO_MODEL)
-    info = describe_video(width=1280, height=720, duration_seconds=1800, frame_rate=30)
-    turns, devices = [Turn("user", "When does the flash happen?")], this_machine()
-    most = card.limits.max_frames
-    times = []
-    for move in range(300):
-        settings = Settings(fps=0.2 + move * 0.001, max_frame_tokens=16)
-        begun = time.perf_counter()
-        foresee(info, settings, card, turns, devices=devices)
-        times.append((time.perf_counter() - begun) * 1e3)
-    times = sorted(times[20:])
-    print("| frames | median | 99% |\n|---|---|---|")
-    print(
-        f"| {most} | {statistics.median(times):.2f} ms | {times[int(len(times) * 0.99)]:.2f} ms |"
+    """One slider move at most 768 frames: plan, tokens, memory, seconds; then Fit."""
+    names = ("Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL-72B-Instruct", "Qwen3-VL-8B-Instruct")
+    models = [str(DEMO_MODEL), *(f"Qwen/{name}" for name in names)]
+    models += ["OpenGVLab/InternVL3-8B-hf", "zai-org/GLM-4.6V", "google/gemma-4-E4B-it"]
+    info = describe_video(width=1920, height=1080, duration_seconds=1800, frame_rate=30)
+    turns, devices = [Turn("user", "When does the flash happen?")], parse_devices("8x24GiB")
+    print("| model | frames | median | 99% | Fit |\n|---|---|---|---|---|")
+    for model in models:
+        print(_planning_row(load_card(model), info, turns, devices))
+
+
+def _planning_row(
+    card: ModelCard, info: VideoInfo, turns: list[Turn], devices: tuple[Device, ...]
+) -> str:
+    counts = set()
+
+    def move(number: int) -> None:
+        settings = Settings(fps=0.42 + number * 0.0001, max_frames=768)
+        plan = make_plan(info, settings, card)
+        counts.add(len(plan.indices))
+        estimate(plan, info, settings, card, turns, devices=devices)
+
+    times = _timed(move, rounds=400)
+    fits = _timed(lambda _: fit(info, Settings(fps=2.0), card, turns, devices), rounds=5)
+    return (
+        f"| {card.name} | {max(counts)} | {statistics.median(times):.2f} ms "
+        f"| {times[int(len(times) * 0.99)]:.2f} ms | {statistics.median(fits):.0f} ms |"
     )
+
+
+def _timed(work: Callable[[int], object], *, rounds: int) -> list[float]:
+    """Milliseconds of each round, ascending; the first one warms up and does not count."""
+    times = []
+    for number in range(rounds + 1):
+        begun = time.perf_counter()
+        work(number)
+        times.append((time.perf_counter() - begun) * 1e3)
+    return sorted(times[1:])
 
 
 def reading(seconds: int, counts: list[int]) -> None:

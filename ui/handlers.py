@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from core.asking import Foreseen, answer, foresee, require
+from core.asking import Foreseen, answer, require
 from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
-from core.planning import Settings, rough_rates
-from core.video import iter_frames, probe
-from ui import render, texts
+from core.planning import rough_rates
+from core.video import probe
+from ui import controls, meter, render, texts
+from ui.choosing import Chooser, without_plan
+from ui.pending import Wanted
 from ui.sessions import Exchange, Pictures, Session, Sessions
+from ui.targets import described, is_loaded, target_of
 
 log = logging.getLogger(__name__)
-THUMBNAIL_PIXELS = 96 * 54
 REFRESH_SECONDS = 0.05
-STRIP_SECONDS = 0.5
+MEASURING_SECONDS = 10.0
 Values = dict[str, Any]
 Message = dict[str, Any]
 
 
 class Handlers:
-    """What the page's events call. ``values`` are the sliders' values by setting name."""
+    """What the page's events call.
+
+    ``values`` are the controls' values: settings by their names, and ``model`` and ``devices``,
+    for which targets.py plans.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.sessions = Sessions()
         self.rates = rough_rates(engine.devices())
+        self.chooser = Chooser(engine, self.follow)
 
     def open_video(
         self, path: str | None, session: Session, values: Values, question: str
@@ -54,7 +59,7 @@ class Handlers:
                 fault = error
             except Exception as error:  # a defect, but the page must live
                 fault = _defect(error)
-        updates = self.follow(session, values, question)
+        updates = self.chooser.choose(session, values, question)
         line = render.video_line(session.info, session.name) if session.info else ""
         return {**updates, "notice": render.notice(fault), "line": line, "chat": []}
 
@@ -62,60 +67,49 @@ class Handlers:
         """The meter after a slider moved or a letter was typed: arithmetic, no decoding."""
         session.values, session.question = values, question
         if session.info is None:
-            return _meter(f'<p class="fw-quiet">{texts.EMPTY_METER}</p>')
+            return without_plan(f'<p class="fw-quiet">{texts.EMPTY_METER}</p>')
         try:
-            session.foreseen = self._foresee(session, values, question)
+            found = session.pending.latest(self._wanted(session, values, question))
         except FramewiseError as error:
             session.foreseen = None
-            return _meter(render.notice(error))
+            return without_plan(render.notice(error))
         except Exception as error:
             session.foreseen = None
-            return _meter(render.notice(_defect(error)))
-        plan, remedy = session.foreseen.plan, session.foreseen.remedy
+            return without_plan(render.notice(_defect(error)))
+        session.foreseen = found.value if found else None
+        asking = str(time.monotonic_ns()) if found is None or found.stale else ""
+        if found is None:
+            quiet = f'<p class="fw-quiet">{texts.MEASURING}</p>'
+            return {**without_plan(quiet), "measuring": asking}
+        mark = f'<p class="fw-quiet">{texts.MEASURING}</p>' if found.stale else ""
+        plan, remedy = found.value.plan, found.value.remedy
         return {
-            "meter": render.meter(session.foreseen),
+            "meter": meter.meter(found.value, above=mark + self._as_if(values)),
             "timeline": render.timeline(plan, session.info),
             "plan": ",".join(map(str, (id(session.pictures), *plan.indices))),
             "fit": gr.update(visible=remedy is not None and remedy.settings is not None),
+            "measuring": asking,
         }
+
+    def measured(self, session: Session) -> Values:
+        """The meter again, once there is news of the plan that it waits for."""
+        session.pending.wait(MEASURING_SECONDS)
+        return self.follow(session, session.values, session.question)
 
     def fit(self, session: Session) -> Values:
         """Slider values that fit; nothing where the plan fits already."""
         foreseen = session.foreseen
         if foreseen is None or foreseen.remedy is None or foreseen.remedy.settings is None:
             return {}
-        fitting, plan = foreseen.remedy.settings, foreseen.plan
-        return {
-            "max_frame_tokens": fitting.max_frame_tokens or plan.tokens_per_step,
-            "max_frames": fitting.max_frames or len(plan.indices),
-            **({"min_frames": fitting.min_frames} if fitting.min_frames else {}),
-        }
+        fitting = foreseen.remedy.settings
+        bounds = ("min_frame_tokens", "max_frame_tokens", "max_tiles", "min_frames", "max_frames")
+        chosen = {name: getattr(fitting, name) for name in bounds}
+        return {name: value for name, value in chosen.items() if value is not None}
 
-    def fill_strip(self, session: Session) -> Iterator[str]:
-        """The strip of the newest plan, at once and then as its frames are decoded."""
-        foreseen = session.foreseen
-        if foreseen is None:
-            yield ""
-            return
-        info, plan, pictures = foreseen.info, foreseen.plan, session.pictures
-        yield render.strip(plan, info, pictures)
-        missing = sorted(set(plan.indices) - set(pictures))
-        scale = (THUMBNAIL_PIXELS / (info.width * info.height)) ** 0.5
-        height, width = max(2, round(info.height * scale)), max(2, round(info.width * scale))
-        shown = time.monotonic()
-        try:
-            for frame in iter_frames(info, missing, height=height, width=width):
-                newest = session.foreseen
-                if newest is None or (newest.info, newest.plan.indices) != (info, plan.indices):
-                    return  # the sliders have moved on, and so will the next call
-                pictures[frame.index] = _data_url(frame.pixels)
-                if time.monotonic() - shown > STRIP_SECONDS:
-                    shown = time.monotonic()
-                    yield render.strip(plan, info, pictures)
-        except FramewiseError as error:
-            log.warning("No thumbnails: %s", error)
-        if missing:
-            yield render.strip(plan, info, pictures)
+    def _as_if(self, values: Values) -> str:
+        if is_loaded(values, self.engine):
+            return ""
+        return meter.as_if(*described(values, self.engine))
 
     def _again(self, session: Session) -> Values:
         """The meter now that there is more history, for the sliders as they are by now."""
@@ -128,7 +122,10 @@ class Handlers:
         try:
             if session.info is None:
                 raise FramewiseError(texts.NO_VIDEO, remedy=texts.NO_VIDEO_REMEDY)
-            foreseen = self._foresee(session, values, question)
+            if not is_loaded(values, self.engine):
+                raise FramewiseError(texts.AS_IF_ASKED, remedy=texts.AS_IF_ASKED_REMEDY)
+            wanted = self._wanted(session, values, question)
+            foreseen = await asyncio.to_thread(wanted.foresee)
             require(foreseen)
             session.exchanges.append(exchange)
             yield {
@@ -191,15 +188,16 @@ class Handlers:
         session.exchanges = []
         return {**self.follow(session, values, ""), "chat": [], "busy": False}
 
-    def _foresee(self, session: Session, values: Values, question: str) -> Foreseen:
+    def _wanted(self, session: Session, values: Values, question: str) -> Wanted:
         assert session.info is not None
-        return foresee(
-            session.info,
-            Settings(**values),
-            self.engine.card,
-            session.turns(question.strip()),
-            devices=self.engine.devices(),
-            rates=self.rates,
+        target = target_of(values, self.engine)
+        return Wanted(
+            info=session.info,
+            settings=controls.settings_of(values, target.card),
+            card=target.card,
+            turns=tuple(session.turns(question.strip())),
+            devices=target.devices,
+            rates=self.rates if target.loaded else None,
         )
 
     def _learn(self, foreseen: Foreseen, finished: Finished) -> None:
@@ -248,15 +246,6 @@ def _forward(
         events.put(error)
 
 
-def _meter(content: str) -> Values:
-    return {
-        "meter": content,
-        "timeline": "",
-        "plan": "",
-        "fit": gr.update(visible=False),
-    }
-
-
 def _messages(session: Session, *, waiting: str = "") -> list[Message]:
     messages: list[Message] = []
     for each in session.exchanges:
@@ -266,14 +255,6 @@ def _messages(session: Session, *, waiting: str = "") -> list[Message]:
             content += f"\n\n<small>{each.footer}</small>"
         messages.append({"role": "assistant", "content": content})
     return messages
-
-
-def _data_url(pixels: Any) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=70)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _defect(error: Exception) -> FramewiseError:

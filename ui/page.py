@@ -10,9 +10,13 @@ from gradio.components import Component
 from core.engine.base import Engine
 from core.errors import SettingsError
 from core.planning.card import DEMO_MODEL, ModelCard
-from ui import texts
+from core.planning.families import Route
+from core.planning.machine import THIS_MACHINE
+from core.planning.presets import PRESETS
+from ui import controls, texts
 from ui.examples import ASSETS, EXAMPLES, examples
 from ui.handlers import Handlers
+from ui.targets import Choices, model_choices, places
 from ui.wiring import Parts, wire
 
 
@@ -62,24 +66,41 @@ def build(engine: Engine) -> gr.Blocks:
     with gr.Blocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 86400)
     ) as page:
-        gr.HTML(_header(engine), elem_id="header", padding=False)
+        with gr.Row(elem_id="top"):
+            parts = _top(engine)
         with gr.Row(elem_id="columns", equal_height=False):
             with gr.Column(scale=11, min_width=340, elem_id="left"):
-                parts = _left(engine)
+                parts |= _left(engine)
             with gr.Column(scale=9, min_width=340, elem_id="right"):
                 parts |= _right(engine)
         wire(handlers, parts, page)
     return page
 
 
-def _header(engine: Engine) -> str:
-    devices = engine.devices()
-    where = " + ".join(f"{each.name}" for each in devices[:4])
-    return (
-        f'<div class="fw-header"><h1>{texts.TITLE}</h1><span>{texts.TAGLINE}</span>'
-        f"<em>{engine.card.name}</em><em>{where}</em>"
-        '<button type="button" id="dark" aria-label="Dark or light">◐</button></div>'
+def _top(engine: Engine) -> Parts:
+    gr.HTML(
+        f'<div class="fw-header"><h1>{texts.TITLE}</h1><span>{texts.TAGLINE}</span></div>',
+        elem_id="header",
+        padding=False,
     )
+
+    def choice(name: str, choices: Choices, value: str) -> Component:
+        return gr.Dropdown(
+            choices,
+            value=value,
+            label=texts.LABELS[name],
+            container=False,
+            allow_custom_value=False,
+            elem_id=name,
+            min_width=150,
+        )
+
+    parts = {
+        "model": choice("model", model_choices(engine), engine.card.name),
+        "devices": choice("devices", places(engine), THIS_MACHINE),
+    }
+    gr.HTML('<button type="button" aria-label="Dark or light">◐</button>', elem_id="dark")
+    return parts
 
 
 def _left(engine: Engine) -> Parts:
@@ -100,53 +121,73 @@ def _left(engine: Engine) -> Parts:
     parts["line"] = gr.HTML(elem_id="line", padding=False)
     parts["timeline"] = gr.HTML(elem_id="timeline", padding=False)
     parts["strip"] = gr.HTML(elem_id="strip", padding=False)
+    card, route = engine.card, engine.card.routes[0]
+    with gr.Row(elem_id="choices"):
+        with gr.Row(elem_classes="fw-group"):
+            for name in PRESETS:
+                parts[f"preset:{name}"] = gr.Button(
+                    texts.PRESETS[name], size="sm", elem_id=name, min_width=60
+                )
+        parts |= _choices(card, route)
     with gr.Row(elem_id="sliders"):
-        parts |= _sliders(engine.card)
+        parts |= _sliders(card, route)
     with gr.Accordion(texts.LABELS["advanced"], open=False, elem_id="advanced"), gr.Row():
-        parts |= _advanced(engine)
-    parts["meter"] = gr.HTML(
-        f'<p class="fw-quiet">{texts.EMPTY_METER}</p>', elem_id="meter", padding=False
-    )
-    parts["fit"] = gr.Button(texts.LABELS["fit"], visible=False, size="sm", elem_id="fit")
+        parts |= _advanced(card, route)
     parts["plan"] = gr.Textbox(visible="hidden", elem_id="plan")
+    parts["measuring"] = gr.Textbox(visible="hidden", elem_id="measuring")
     return parts
 
 
-def _sliders(card: ModelCard) -> Parts:
-    limits = card.limits
-
-    def slider(name: str, low: float, high: float, value: float, step: float) -> Component:
-        return gr.Slider(
-            low,
-            high,
-            value=value,
-            step=step,
-            label=texts.LABELS[name],
-            elem_id=name.replace("_", "-"),
-            min_width=240,
-        )
-
-    most = limits.max_frames
-    highest = min(card.family.limits.max_frame_tokens, 4 * limits.max_frame_tokens)
+def _choices(card: ModelCard, route: Route) -> Parts:
+    routes = [(texts.ROUTES[each.name], each.name) for each in card.routes]
     return {
-        "fps": slider("fps", 0.05, max(8.0, limits.fps), limits.fps, 0.05),
-        "max_frames": slider("max_frames", 2, most, most, 2),
-        "max_frame_tokens": slider("max_frame_tokens", 4, highest, limits.max_frame_tokens, 4),
-        "min_frames": slider("min_frames", 2, min(most, 128), limits.min_frames, 2),
+        "strategy": gr.Radio(
+            controls.strategies(None),
+            value=controls.usual_strategy(route),
+            label=texts.LABELS["strategy"],
+            container=False,
+            elem_id="strategy",
+        ),
+        "route": gr.Radio(
+            routes,
+            value=route.name,
+            label=texts.LABELS["route"],
+            container=False,
+            visible=len(routes) > 1,
+            elem_id="route",
+        ),
     }
 
 
-def _advanced(engine: Engine) -> Parts:
+def _sliders(card: ModelCard, route: Route) -> Parts:
+    ranges = controls.ranges(card, route)
+    shown = controls.meaningful(card, route, controls.usual_strategy(route))
+    nothing = controls.Range(low=1, high=2, value=1, step=1)  # what stays hidden
+    parts: Parts = {}
+    for name in controls.SLIDERS:
+        each = ranges.get(name, nothing)
+        parts[name] = gr.Slider(
+            each.low,
+            each.high,
+            value=each.value,
+            step=each.step,
+            label=texts.LABELS[name],
+            visible=name in shown,
+            elem_id=name.replace("_", "-"),
+            min_width=240,
+        )
+    return parts
+
+
+def _advanced(card: ModelCard, route: Route) -> Parts:
     labels = texts.LABELS
-    reply = min(512, engine.card.context_tokens // 4)
+    reply = min(512, card.context_tokens // 4)
     return {
-        "strategy": gr.Radio(
-            ["fps", "uniform"], value="fps", label=labels["strategy"], elem_id="strategy"
-        ),
         "start": gr.Number(label=labels["start"], elem_id="start", min_width=120),
         "end": gr.Number(label=labels["end"], elem_id="end", min_width=120),
         "min_frame_tokens": gr.Number(
             label=labels["min_frame_tokens"],
+            visible="min_frame_tokens" in controls.meaningful(card, route, "fps"),
             elem_id="min-frame-tokens",
             min_width=120,
         ),
@@ -158,6 +199,10 @@ def _advanced(engine: Engine) -> Parts:
 
 def _right(engine: Engine) -> Parts:
     parts: Parts = {
+        "meter": gr.HTML(
+            f'<p class="fw-quiet">{texts.EMPTY_METER}</p>', elem_id="meter", padding=False
+        ),
+        "fit": gr.Button(texts.LABELS["fit"], visible=False, size="sm", elem_id="fit"),
         "chat": gr.Chatbot(
             elem_id="chat",
             height="100%",
@@ -170,7 +215,12 @@ def _right(engine: Engine) -> Parts:
         ),
         "notice": gr.HTML(elem_id="notice", padding=False),
     }
-    if engine.card.folder.resolve() == DEMO_MODEL:
+    with gr.Row(elem_id="as-if"):
+        parts["unasked"] = gr.HTML(elem_id="unasked", padding=False)
+        parts["back"] = gr.Button(
+            texts.BACK.format(engine.card.name), visible=False, size="sm", elem_id="back"
+        )
+    if engine.card.folder is not None and engine.card.folder.resolve() == DEMO_MODEL:
         gr.HTML(
             f'<p class="fw-quiet">{texts.DEMO_NOTICE}</p>', elem_id="demo-notice", padding=False
         )

@@ -1,15 +1,14 @@
-"""Values into words, HTML and Markdown: pure, and the only place where numbers become text."""
+"""Values into words, HTML and Markdown: pure; the forecast has meter.py to itself."""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from core.asking import Foreseen
 from core.engine.base import Finished
 from core.errors import FramewiseError
-from core.planning.forecast import DeviceMemory
 from core.planning.machine import GIB
 from core.planning.plan import Plan
 from core.video.info import VideoInfo
@@ -40,91 +39,6 @@ def video_line(info: VideoInfo, name: str) -> str:
     rate = f"{float(info.frame_rate):.4g} fps" + (" (varies)" if info.variable_rate else "")
     parts = [name, f"{info.width}×{info.height}", rate, clock(info.duration_seconds), info.codec]
     return '<p class="fw-quiet">' + " · ".join(html.escape(part) for part in parts) + "</p>"
-
-
-def headline(foreseen: Foreseen) -> tuple[str, str]:
-    """The forecast in one sentence, and its verdict in a few words."""
-    plan, found = foreseen.plan, foreseen.estimate
-    sentence = (
-        f"{len(plan.indices):,} frames of {plan.width}×{plan.height}, "
-        f"{found.tokens.prompt:,} tokens + {found.tokens.reply:,} for the reply"
-    )
-    over = [each for each in found.memory if each.peak > each.device.capacity_bytes]
-    share = f"{found.context_share:.1%} of the context"
-    verdict = {
-        "fits": f"fits, {share}",
-        "over_context": f"too much, {share}",
-        "over_memory": f"too much for the memory of {', '.join(m.device.name for m in over)}",
-    }[found.verdict]
-    return sentence, verdict
-
-
-def meter(foreseen: Foreseen) -> str:
-    """The forecast as HTML: a sentence, a bar of tokens, a bar for each device."""
-    sentence, verdict = headline(foreseen)
-    found = foreseen.estimate
-    tokens = found.tokens
-    kinds = [
-        ("video", tokens.video),
-        ("time labels", tokens.labels),
-        ("question", tokens.question),
-        ("history", tokens.history),
-        ("template", tokens.template),
-        ("reply", tokens.reply),
-    ]
-    parts = [(name, count) for name, count in kinds if count]
-    about = "roughly" if found.seconds.rough else "about"
-    fits = found.verdict == "fits"
-    remedy = "" if foreseen.remedy is None else in_page_words(foreseen.remedy.message)
-    return "".join(
-        [
-            f'<div class="fw-meter" data-verdict="{found.verdict}">',
-            f'<p class="fw-headline"><span>{sentence}:</span> ',
-            f'<strong class="fw-{"good" if fits else "bad"}">{verdict}.</strong>',
-            f" First word in {about} {found.seconds.first_token:.1f} s.</p>" if fits else "</p>",
-            "" if fits else f'<p class="fw-remedy" role="alert">{remedy}</p>',
-            _bar(parts, total=tokens.total, kind="tokens"),
-            _bar([("used", min(tokens.total, found.context_tokens))], total=found.context_tokens,
-                 kind="context"),
-            _legend(parts, f"{tokens.total:,} of {found.context_tokens:,} tokens"),
-            *(_device(each) for each in found.memory),
-            "</div>",
-        ]
-    )  # fmt: skip
-
-
-def _bar(parts: Sequence[tuple[str, int]], *, total: int, kind: str) -> str:
-    pieces = "".join(
-        f'<i class="fw-{name.replace(" ", "-")}" style="width:{100 * count / max(1, total):.2f}%"'
-        f' title="{name}: {count:,}"></i>'
-        for name, count in parts
-    )
-    return f'<div class="fw-bar fw-{kind}-bar">{pieces}</div>'
-
-
-def _legend(parts: Sequence[tuple[str, int]], right: str) -> str:
-    entries = "".join(
-        f'<span><i class="fw-{name.replace(" ", "-")}"></i>{name} {count:,}</span>'
-        for name, count in parts
-    )
-    return f'<p class="fw-legend">{entries}<b>{right}</b></p>'
-
-
-def _device(memory: DeviceMemory) -> str:
-    parts = [
-        ("weights", memory.weights),
-        ("cache", memory.kv_cache),
-        ("activations", memory.activations),
-        ("reserve", memory.reserve),
-    ]
-    over = " fw-bad" if memory.peak > memory.device.capacity_bytes else ""
-    title = ", ".join(f"{name} {size(count)}" for name, count in parts)
-    bar = _bar(parts, total=max(memory.peak, memory.device.capacity_bytes), kind="memory")
-    return (
-        f'<div class="fw-device" title="{title}"><span>{memory.device.name}</span>{bar}'
-        f'<b class="fw-amount{over}">{size(memory.peak)} of '
-        f"{size(memory.device.capacity_bytes)}</b></div>"
-    )
 
 
 def timeline(plan: Plan, info: VideoInfo) -> str:
@@ -212,34 +126,6 @@ def actual_text(foreseen: Foreseen, finished: Finished) -> str:
     if finished.reason == "stopped":
         parts.append("stopped")
     return " · ".join(parts)
-
-
-def estimate_text(foreseen: Foreseen) -> str:
-    """The forecast for a terminal."""
-    plan, found = foreseen.plan, foreseen.estimate
-    sentence, verdict = headline(foreseen)
-    times = ", ".join(f"{seconds:.1f}" for seconds in plan.times[:8])
-    more = f", … {plan.times[-1]:.1f}" if len(plan.times) > 8 else ""
-    seconds = found.seconds
-    lines = [
-        f"{foreseen.card.name} ({foreseen.card.family.name}, {plan.route})",
-        f"{sentence}: {verdict}",
-        f"Times: {times}{more} s",
-        f"Tokens: {found.tokens.video:,} video, {found.tokens.labels:,} time labels, "
-        f"{found.tokens.prompt:,} prompt, {found.tokens.total:,} of {found.context_tokens:,}",
-        *(
-            f"Memory of {each.device.name}: {size(each.peak)} of "
-            f"{size(each.device.capacity_bytes)} ({size(each.weights)} weights, "
-            f"{size(each.kv_cache)} cache, {size(each.activations)} activations)"
-            for each in found.memory
-        ),
-        f"{'Roughly' if seconds.rough else 'About'} {seconds.read:.1f} s to read, "
-        f"{seconds.vision + seconds.prefill:.1f} s to look, "
-        f"{1 / seconds.per_token:.0f} tokens/s",
-    ]
-    if foreseen.remedy is not None:
-        lines.append(foreseen.remedy.message)
-    return "\n".join(lines)
 
 
 def stage(name: str, done: int, total: int) -> str:

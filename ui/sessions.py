@@ -11,6 +11,7 @@ from typing import Any
 from core.asking import Foreseen
 from core.planning import Turn
 from core.video.info import VideoInfo
+from ui.pending import Pending
 
 IDLE_SECONDS = 6 * 3600.0
 MAX_PICTURES = 4000
@@ -45,6 +46,7 @@ class Session:
         foreseen: what they mean, None while they or the video make no plan.
         stop: ends the request under way.
         pictures: thumbnails of this video; a new video gets a new store.
+        pending: plans that are still being worked out.
         used: when a handler last looked at it.
     """
 
@@ -56,6 +58,7 @@ class Session:
     foreseen: Foreseen | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     pictures: Pictures = field(default_factory=Pictures)
+    pending: Pending = field(default_factory=Pending)
     used: float = field(default_factory=time.monotonic)
 
     def turns(self, question: str) -> list[Turn]:

@@ -17,17 +17,39 @@ LABELS = {
     "min_frames": "Frames, at least",
     "max_frames": "Frames, at most",
     "max_frame_tokens": "Patches per frame",
+    "max_tiles": "Tiles per frame",
     "strategy": "Sampling",
+    "route": "Frames sized by",
+    "model": "Plan for",
+    "devices": "on",
     "start": "Start, in seconds",
-    "end": "End (0: to the end)",
-    "min_frame_tokens": "Patches, at least (0: automatic)",
-    "reply_tokens": "Reply tokens, at most",
+    "end": "End (0: the end)",
+    "min_frame_tokens": "Patches, at least",
+    "reply_tokens": "Reply tokens",
     "ask": "Ask",
     "stop": "Stop",
     "clear": "Clear",
     "fit": "Fit",
     "advanced": "Advanced",
 }
+PRESETS = {"fast": "Fast", "balanced": "Balanced", "detailed": "Detailed"}
+ROUTES = {
+    "qwen-vl-utils": "qwen-vl-utils",
+    "processor": "its own processor",
+    "tiles": "tiles",
+}
+LOADED = "loaded"
+THIS_MACHINE = "this machine"
+AS_IF = "An estimate as if <b>{0}</b> ran on <b>{1}</b>."
+NOT_LOADED = "Ask is off while you plan for {0} on {1}: {2} is what is loaded."
+AS_IF_ASKED = "You are planning for a model or devices that are not loaded."
+AS_IF_ASKED_REMEDY = "Go back to the loaded model to ask, or start Framewise with that one."
+BACK = "Back to {0}"
+ROUGH = "Rough: from published rates. Measured ones take their place after the first answer."
+MEASURED = "From the rates measured in the answers so far."
+APPROXIMATE = "Approximate: its tokenizer is not here, so text is counted by a rule."
+AT_MOST = "At most: the model drops tokens by what it sees."
+MEASURING = "Asking the model's own processor what this costs …"
 STAGES = {
     "reading": "Reading frames",
     "waiting": "Waiting for the model to be free",

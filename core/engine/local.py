@@ -168,6 +168,8 @@ class LocalEngine:
     def _inputs(self, request: Request) -> Any:
         """What the model takes, frames as they are: neither sampled nor resized again.
 
+        Only a class whose resizing nothing else can do (plan.measured says so) does its own.
+
         The times go in as frame indices at 1 frame a second, so that the labels are the frames'
         own times even where the rate varies (index / rate is all that the processor knows).
         """
@@ -180,16 +182,20 @@ class LocalEngine:
             "frames_indices": list(request.plan.times),
             "height": request.plan.height,
             "width": request.plan.width,
-            "duration": request.plan.times[-1],
+            "duration": request.plan.duration_seconds,
         }
-        return self._processor(
+        measured = request.plan.measured
+        inputs = self._processor(
             text=[request.prompt],
             videos=[pixels],
             video_metadata=[metadata],
             do_sample_frames=False,
-            do_resize=False,
+            do_resize=measured is not None and measured.resizes,
+            return_metadata=True,  # some classes write their labels by it
             return_tensors="pt",
         )
+        inputs.pop("video_metadata", None)
+        return inputs
 
     def _check_length(self, prompt_tokens: int, request: Request) -> None:
         total = prompt_tokens + request.reply_tokens

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+from typing import Any, TypeVar
 
 from core.planning.card import ModelCard
-from core.planning.forecast import Estimate, estimate
+from core.planning.families import Route
+from core.planning.forecast import AS_STORED, Estimate, Execution, count_text, estimate
 from core.planning.machine import Device
-from core.planning.plan import make_plan
+from core.planning.plan import Plan, make_plan
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
+from core.planning.sizing import SOFT_TOKENS
 from core.video.info import VideoInfo
 
 
@@ -34,11 +39,13 @@ def remedy_for(
     card: ModelCard,
     turns: Sequence[Turn],
     devices: tuple[Device, ...],
+    *,
+    execution: Execution = AS_STORED,
 ) -> Remedy | None:
     """None where the estimate fits, otherwise the way out."""
     if found.verdict == "fits":
         return None
-    fitting = fit(info, settings, card, turns, devices)
+    fitting = fit(info, settings, card, turns, devices, execution=execution)
     if fitting is not None:
         changes = [
             f"{name} to {value:,}"
@@ -46,13 +53,15 @@ def remedy_for(
             if value != getattr(settings, name)
         ]
         return Remedy(message=f"Set {' and '.join(changes)}.", settings=fitting)
-    if found.verdict == "over_memory":
+    held = any(each.weights + each.reserve > each.device.capacity_bytes for each in found.memory)
+    if held or found.verdict == "over_memory":
         message = "Even the smallest plan does not fit: choose a smaller model or more memory."
     else:
         message = (
-            f"Question and history take {found.tokens.question + found.tokens.history:,} tokens "
-            f"and {found.tokens.reply:,} are kept for the reply: shorten the question, start a new "
-            "conversation, or set reply_tokens lower."
+            f"Even the smallest plan does not fit: question and history take "
+            f"{found.tokens.question + found.tokens.history:,} tokens, and {found.tokens.reply:,} "
+            "are kept for the reply. Shorten the question, start a new conversation, set "
+            "reply_tokens lower, or choose a model with a larger context."
         )
     return Remedy(message=message, settings=None)
 
@@ -63,35 +72,89 @@ def fit(
     card: ModelCard,
     turns: Sequence[Turn],
     devices: tuple[Device, ...],
+    *,
+    execution: Execution = AS_STORED,
 ) -> Settings | None:
     """The settings nearest to ``settings`` whose estimate fits, or None.
 
-    More room never gives poorer settings: the number of frames stays while fewer patches a frame
-    are enough, and then is as large as the smallest frames allow.
+    The number of frames stays while fewer patches a frame are enough; otherwise it is as large as
+    the family's smallest frames allow, and they take what is left. Neither goes below the family's
+    minimum, nor above what was asked for.
+
+    More room never gives poorer settings: whatever fits fits in more room too, so that a search by
+    halving over the same range takes the same path until it turns towards more.
     """
+    route = card.route(settings.route)
+    text = count_text(card, turns, route=route.name)
 
     def fits(candidate: Settings) -> bool:
         plan = make_plan(info, candidate, card)
-        found = estimate(plan, info, candidate, card, turns, devices=devices)
+        found = estimate(
+            plan, info, candidate, card, turns, devices=devices, execution=execution, text=text
+        )
         return found.verdict == "fits"
 
     if fits(settings):
         return settings
     plan = make_plan(info, settings, card)
-    most = max(1, int(plan.max_pixels / card.patches.factor**2))
-    least = min(card.limits.min_frame_tokens, plan.tokens_per_step, most)
-    best = _largest(least, most, lambda n: fits(_with_tokens(settings, n)))
-    if best is not None:
-        return _with_tokens(settings, best)
-    smallest = _with_tokens(settings, least)
-    step = card.patches.temporal_patch_size
+    detail = _detail(plan, route, settings, area=card.patches.area)
+    fewer_patches = _largest(detail, lambda each: fits(each(settings)))
+    if fewer_patches is not None:
+        return fewer_patches(settings)
+    step, frames = card.patches.temporal_patch_size, len(plan.indices)
+    fewest = min(ceil(route.limits.min_frames / step), max(1, frames // step))
+    smallest = detail[0](settings)
     groups = _largest(
-        1, max(1, len(plan.indices) // step), lambda n: fits(_with_frames(smallest, n * step))
+        range(fewest, max(1, frames // step) + 1),
+        lambda n: fits(_with_frames(smallest, n * step)),
     )
-    return None if groups is None else _with_frames(smallest, groups * step)
+    if groups is None:
+        return None
+    kept = _with_frames(settings, groups * step)
+    best = _largest(detail, lambda each: fits(each(kept)))
+    return (best or detail[0])(kept)
 
 
-def _with_tokens(settings: Settings, tokens: int) -> Settings:
+Change = Callable[[Settings], Settings]
+
+
+def _detail(plan: Plan, route: Route, settings: Settings, *, area: int) -> Sequence[Change]:
+    """Ways to give frames less detail, the least first; the last one changes nothing that counts.
+
+    Frames of fixed cost have one way only, which is to stay as they are.
+    """
+    if route.sizer in ("square", "measured"):
+        return [lambda chosen: chosen]
+    if route.sizer == "tiles":
+        return [partial(_with_tiles, tiles=n) for n in range(1, (settings.max_tiles or 1) + 1)]
+    if route.sizer == "soft":
+        most = settings.max_frame_tokens or route.limits.max_frame_tokens
+        return [partial(_with_tokens, tokens=n) for n in SOFT_TOKENS if n <= most]
+    most = plan.tokens_per_step
+    if route.sizer in ("qwen_vl_utils", "per_frame"):  # a picture may be smaller than its limit
+        most = max(1, int(plan.max_pixels / area))
+    least = max(1, int(min(route.limits.min_frame_tokens, plan.tokens_per_step, most)))
+    return _Range(least, most)
+
+
+class _Range(Sequence[Change]):
+    """Every number of tokens a frame from least to most, made only when asked for."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self._numbers = range(least, most + 1)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, place: Any) -> Any:
+        return partial(_with_tokens, tokens=self._numbers[place])
+
+
+def _with_tiles(settings: Settings, *, tiles: int) -> Settings:
+    return replace(settings, max_tiles=tiles)
+
+
+def _with_tokens(settings: Settings, *, tokens: int) -> Settings:
     floor = settings.min_frame_tokens
     return replace(
         settings,
@@ -109,14 +172,21 @@ def _with_frames(settings: Settings, frames: int) -> Settings:
     )
 
 
-def _largest(low: int, high: int, accepts: Callable[[int], bool]) -> int | None:
-    """The largest accepted number from low to high, by halving; None if even low is not."""
-    if not accepts(low):
+T = TypeVar("T")
+
+
+def _largest(ascending: Sequence[T], accepts: Callable[[T], bool]) -> T | None:
+    """The last accepted entry, by halving; None if even the first is not.
+
+    The entry after the one found, where there is one, has been tried and refused.
+    """
+    low, high = 0, len(ascending) - 1
+    if not accepts(ascending[low]):
         return None
     while low < high:
         middle = (low + high + 1) // 2
-        if accepts(middle):
+        if accepts(ascending[middle]):
             low = middle
         else:
             high = middle - 1
-    return low
+    return ascending[low]

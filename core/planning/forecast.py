@@ -6,96 +6,68 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.errors import CheckpointError, ContextOverflow, MemoryOverflow
-from core.planning.card import DTYPE_BYTES, ModelCard
+from core.errors import ContextOverflow, MemoryOverflow
+from core.planning.card import ModelCard
 from core.planning.machine import GIB, Device, Rates, rough_rates
+from core.planning.memory import (
+    AS_STORED,
+    DeviceMemory,
+    Execution,
+    load_of,
+    run_dtype,
+    weight_bytes,
+)
+from core.planning.placement import Placement, memory_on, place
 from core.planning.plan import Plan
-from core.planning.prompt import Turn, prompt_writer
+from core.planning.prompt import Turn
+from core.planning.seconds import Seconds, seconds_of
 from core.planning.settings import Settings
+from core.planning.tokens import TextTokens, Tokens, count_text, count_tokens
 from core.video.info import VideoInfo
 
+__all__ = [
+    "AS_STORED",
+    "DeviceMemory",
+    "Estimate",
+    "Execution",
+    "Placement",
+    "Seconds",
+    "TextTokens",
+    "Tokens",
+    "check",
+    "count_text",
+    "count_tokens",
+    "estimate",
+    "run_dtype",
+    "weight_bytes",
+]
+
 Verdict = Literal["fits", "over_context", "over_memory"]
-TYPICAL_GOP = 250  # frames between keyframes where the file is not at hand: x264's default
-FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(0.8 * GIB)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    """What the context is spent on.
-
-    Attributes:
-        video: visual tokens.
-        labels: time labels and the wrappers round each step.
-        question: the last turn's text.
-        history: the text of the turns before it.
-        template: what the chat template adds.
-        prompt: all of these: the length of the model's ``input_ids``.
-        reply: the longest reply.
-    """
-
-    video: int
-    labels: int
-    question: int
-    history: int
-    template: int
-    prompt: int
-    reply: int
-
-    @property
-    def total(self) -> int:
-        """Prompt and reply: what the context must hold."""
-        return self.prompt + self.reply
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceMemory:
-    """Bytes on one device at the moment it is fullest."""
-
-    device: Device
-    weights: int
-    kv_cache: int
-    activations: int
-    reserve: int
-
-    @property
-    def peak(self) -> int:
-        """Everything together."""
-        return self.weights + self.kv_cache + self.activations + self.reserve
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seconds:
-    """How long each part takes; ``rough`` until the machine's own rates are known."""
-
-    read: float
-    vision: float
-    prefill: float
-    per_token: float
-    rough: bool
-
-    @property
-    def first_token(self) -> float:
-        """From the question to the first word."""
-        return self.read + self.vision + self.prefill + self.per_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Everything that is foretold of a request."""
+    """Everything that is foretold of a request.
+
+    Attributes:
+        memory: one entry for each device, in order.
+        placement: which layers each device holds, and how many replicas would fit.
+    """
 
     plan: Plan
     tokens: Tokens
     context_tokens: int
     memory: tuple[DeviceMemory, ...]
+    placement: Placement
     seconds: Seconds
     verdict: Verdict = field(init=False)
 
     def __post_init__(self) -> None:
         """Draw the conclusion from the numbers."""
         verdict: Verdict = "fits"
-        if self.tokens.total > self.context_tokens:
+        if self.missing_tokens:
             verdict = "over_context"
-        elif any(each.peak > each.device.capacity_bytes for each in self.memory):
+        elif self.over:
             verdict = "over_memory"
         object.__setattr__(self, "verdict", verdict)
 
@@ -103,6 +75,16 @@ class Estimate:
     def context_share(self) -> float:
         """Share of the context that prompt and reply take; above 1 is too much."""
         return self.tokens.total / self.context_tokens
+
+    @property
+    def missing_tokens(self) -> int:
+        """Tokens beyond the context; 0 where they fit."""
+        return max(0, self.tokens.total - self.context_tokens)
+
+    @property
+    def over(self) -> tuple[DeviceMemory, ...]:
+        """The devices that need more than they have; DeviceMemory.missing says how much."""
+        return tuple(each for each in self.memory if each.missing)
 
 
 def estimate(
@@ -114,49 +96,40 @@ def estimate(
     *,
     devices: tuple[Device, ...],
     rates: Rates | None = None,
+    execution: Execution = AS_STORED,
+    text: TextTokens | None = None,
 ) -> Estimate:
-    """What answering the last of ``turns`` about ``plan`` costs on ``devices``."""
-    tokens = count_tokens(plan, card, turns, reply_tokens=settings.reply_tokens)
+    """What answering the last of ``turns`` about ``plan`` costs on ``devices``.
+
+    ``text`` is count_text() of the turns, where it is at hand from an estimate before.
+    """
+    tokens = count_tokens(plan, card, turns, reply_tokens=settings.reply_tokens, text=text)
+    dtype = run_dtype(card, devices[0], execution)
+    load = load_of(
+        card,
+        dtype=dtype,
+        prompt=tokens.prompt,
+        total=tokens.total,
+        patches=plan.grid[0] * plan.grid[1] * plan.grid[2],
+        chunk=execution.prefill_chunk_tokens,
+    )
+    placement = place(load, devices)
+    memory = memory_on(load, placement, devices)
+    used = tuple(each.device for each in memory if each.peak)
     return Estimate(
         plan=plan,
         tokens=tokens,
         context_tokens=card.context_tokens,
-        memory=_memory(plan, card, tokens, devices),
-        seconds=_seconds(plan, info, card, tokens, devices, rates or rough_rates(devices)),
-    )
-
-
-def count_tokens(
-    plan: Plan, card: ModelCard, turns: Sequence[Turn], *, reply_tokens: int
-) -> Tokens:
-    """Exact counts, by the checkpoint's own tokenizer and chat template.
-
-    Special tokens bound every piece, so that the pieces can be counted apart:
-    text before, then for each step its label, its wrapper and its visual tokens, then text after.
-
-    Raises:
-        CheckpointError: the template has no place for a video, or does not work at all.
-    """
-    writer = prompt_writer(card.folder)
-    before, marker, after = writer.render(turns).partition(card.family.video_marker)
-    if not marker:
-        raise CheckpointError(
-            f"The chat template of {card.name} has no place for a video.",
-            remedy="Choose a checkpoint whose template writes " + card.family.video_marker + ".",
-        )
-    labels = sum(map(writer.count, plan.labels))
-    labels += card.family.step_wrapper_tokens * len(plan.labels)
-    text = writer.count(before) + writer.count(after)
-    question = writer.count(writer.plain(turns[-1].text))
-    history = sum(writer.count(writer.plain(turn.text)) for turn in turns[:-1])
-    return Tokens(
-        video=plan.video_tokens,
-        labels=labels,
-        question=question,
-        history=history,
-        template=text - question - history,
-        prompt=plan.video_tokens + labels + text,
-        reply=reply_tokens,
+        memory=memory,
+        placement=placement,
+        seconds=seconds_of(
+            plan,
+            info,
+            card,
+            prompt_tokens=tokens.prompt,
+            dtype=dtype,
+            rates=rates or rough_rates(used),
+        ),
     )
 
 
@@ -169,96 +142,10 @@ def check(found: Estimate, card: ModelCard, *, remedy: str) -> None:
             f"reply) exceed the {found.context_tokens:,} that {card.name} can hold.",
             remedy=remedy,
         )
-    for each in found.memory:
-        if each.peak > each.device.capacity_bytes:
-            raise MemoryOverflow(
-                f"{each.device.name} would need {each.peak / GIB:.1f} GiB and has "
-                f"{each.device.capacity_bytes / GIB:.1f}.",
-                remedy=remedy,
-            )
-
-
-def run_dtype(card: ModelCard, device: Device) -> str:
-    """What the weights are held in: as stored on a GPU, float32 on a processor.
-
-    bfloat16 is no faster on most processors, and some of its operations are missing there.
-    """
-    return "float32" if device.kind == "cpu" else card.dtype
-
-
-def weight_bytes(card: ModelCard, device: Device) -> int:
-    """What the weights take on ``device``, at the precision they are held in there."""
-    return card.parameters * DTYPE_BYTES.get(run_dtype(card, device), 2)
-
-
-def _memory(
-    plan: Plan, card: ModelCard, tokens: Tokens, devices: tuple[Device, ...]
-) -> tuple[DeviceMemory, ...]:
-    """One device if everything fits on it, otherwise equal shares of the layers on each.
-
-    Activations are those of the widest moment: gate, up and their product in the MLP with about
-    five hidden states beside them, over the whole prompt (or over all patches, in the tower). They
-    follow from the shapes; no measurement has been fitted yet.
-    """
-    size = DTYPE_BYTES.get(run_dtype(card, devices[0]), 2)
-    weights = weight_bytes(card, devices[0])
-    text, vision = card.text, card.vision
-    kv_cache = 2 * text.layers * text.kv_heads * text.head_dim * tokens.total * size
-    patches = plan.grid[0] * plan.grid[1] * plan.grid[2]
-    activations = size * max(
-        tokens.prompt * (3 * text.mlp + 5 * text.hidden),
-        patches * (3 * vision.mlp + 5 * vision.hidden),
-    )
-    reserve = FRAMEWORK_BYTES[devices[0].kind]
-    needed = weights + kv_cache + activations + reserve
-    used = devices[:1] if needed <= devices[0].capacity_bytes else devices
-    return tuple(
-        DeviceMemory(
-            device=device,
-            weights=weights // len(used) if device in used else 0,
-            kv_cache=kv_cache // len(used) if device in used else 0,
-            activations=activations if device in used else 0,
-            reserve=reserve if device in used else 0,
+    if found.over:
+        needs = ", ".join(
+            f"{each.device.name} would need {each.peak / GIB:.1f} GiB and has "
+            f"{each.device.capacity_bytes / GIB:.1f}"
+            for each in found.over
         )
-        for device in devices
-    )
-
-
-def _seconds(
-    plan: Plan,
-    info: VideoInfo,
-    card: ModelCard,
-    tokens: Tokens,
-    devices: tuple[Device, ...],
-    rates: Rates,
-) -> Seconds:
-    """Two operations a weight and token, plus attention; a reply reads all weights each token."""
-    text, vision = card.text, card.vision
-    patches = plan.grid[0] * plan.grid[1] * plan.grid[2]
-    in_frame = plan.grid[1] * plan.grid[2]
-    tower = vision.layers * (4 * vision.hidden**2 + 2 * vision.hidden * vision.mlp)
-    tower_attention = 4 * vision.layers * vision.hidden * in_frame
-    layers = text.layers * (4 * text.hidden**2 + 3 * text.hidden * text.mlp)
-    attention = 2 * text.layers * text.hidden * tokens.prompt
-    size = DTYPE_BYTES.get(run_dtype(card, devices[0]), 2)
-    cache = 2 * text.layers * text.kv_heads * text.head_dim * tokens.prompt
-    return Seconds(
-        read=_decoded_frames(plan, info) * info.width * info.height / rates.decoded_pixels,
-        vision=patches * (2 * tower + tower_attention) / rates.vision_flops,
-        prefill=tokens.prompt * (2 * layers + attention) / rates.prefill_flops,
-        per_token=(layers + cache) * size / rates.weight_bytes,
-        rough=not rates.measured,
-    )
-
-
-def _decoded_frames(plan: Plan, info: VideoInfo) -> int:
-    """How many frames must be decoded to see those of the plan, jumping to keyframes."""
-    keyframes = iter(info.keyframes or range(0, info.frame_count, TYPICAL_GOP))
-    decoded, position, nearest, following = 0, -1, 0, next(keyframes, None)
-    for index in plan.indices:
-        while following is not None and following <= index:
-            nearest, following = following, next(keyframes, None)
-        start = max(position + 1, nearest)
-        decoded += max(0, index - start + 1)
-        position = index
-    return decoded
+        raise MemoryOverflow(f"{needs}.", remedy=remedy)

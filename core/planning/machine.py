@@ -1,4 +1,4 @@
-"""The devices a model could be held on, and how fast they are; asks no torch.
+"""The devices of this machine, and how fast devices are; asks no torch.
 
 Rates here are rough: published ones, or what a usual machine reaches. ``Rates.corrected`` puts
 measured ones in their place once a request has been answered.
@@ -7,27 +7,38 @@ measured ones in their place once a request has been answered.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from statistics import harmonic_mean
 
-from core.errors import SettingsError
+from core.planning.devices import GIB, MIB, Device, Published, parse_devices, published
 
-GIB = 1024**3
+__all__ = [
+    "GIB",
+    "Device",
+    "Rates",
+    "device_choices",
+    "devices_named",
+    "parse_devices",
+    "processor",
+    "rough_rates",
+    "this_machine",
+]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """One place for weights: ``name`` as torch calls it, and its memory in bytes."""
-
-    name: str
-    kind: Literal["cpu", "cuda"]
-    model: str
-    capacity_bytes: int
+THIS_MACHINE = "this machine"
+# Shares of the published rates, and time beside them, that transformers reaches as it comes: the
+# shapes of Qwen2.5-VL-7B on an H200 (989 TFLOP/s, 4.8 TB/s), 64 to 768 frames of 252x448.
+PREFILL_EFFICIENCY = 0.45  # 0.56 at 4,608 tokens, 0.46 at 55,296
+VISION_EFFICIENCY = 0.1  # 0.03 with a launch for each window, 0.13 to 0.19 with one for all
+BANDWIDTH_EFFICIENCY = 0.8
+LAYER_SECONDS = 2e-3  # launches of one eager layer: 64 ms a token for 28, 149 ms for 80
+UNKNOWN = Published(0, 1.2e14, 9e11)
+PIXELS_PER_CORE = 4e8  # decoded a second
+FLOPS_PER_CORE = 3e10
+CPU_BANDWIDTH = 4e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +49,7 @@ class Rates:
         decoded_pixels: video pixels decoded in a second.
         vision_flops, prefill_flops: floating-point operations in a second.
         weight_bytes: bytes of weights and cache read in a second while the reply is written.
+        layer_seconds: what each layer takes for each token of the reply beside that reading.
         measured: False while these are guesses.
     """
 
@@ -45,25 +57,66 @@ class Rates:
     vision_flops: float
     prefill_flops: float
     weight_bytes: float
+    layer_seconds: float = 0.0
     measured: bool = False
 
     def corrected(
         self, *, read: float | None, prompt: float | None, per_token: float | None
     ) -> Rates:
         """These rates after an answer, given measured / foretold seconds of each part."""
-        prompt_factor = _factor(prompt)
+        prompt_factor, token_factor = _factor(prompt), _factor(per_token)
         return replace(
             self,
             decoded_pixels=self.decoded_pixels / _factor(read),
             vision_flops=self.vision_flops / prompt_factor,
             prefill_flops=self.prefill_flops / prompt_factor,
-            weight_bytes=self.weight_bytes / _factor(per_token),
+            weight_bytes=self.weight_bytes / token_factor,
+            layer_seconds=self.layer_seconds * token_factor,
             measured=True,
         )
 
 
 def _factor(ratio: float | None) -> float:
     return ratio if ratio is not None and ratio > 0 else 1.0
+
+
+def rough_rates(devices: tuple[Device, ...]) -> Rates:
+    """What such devices usually reach, before anything was measured.
+
+    Layers that are split over devices run one device after the other: no faster than on one, and
+    on unlike ones at the harmonic mean of their rates. The tower runs on the first.
+    """
+    cores = os.cpu_count() or 1
+    if devices[0].kind == "cpu":
+        return Rates(
+            decoded_pixels=PIXELS_PER_CORE * cores,
+            vision_flops=FLOPS_PER_CORE * cores,
+            prefill_flops=FLOPS_PER_CORE * cores,
+            weight_bytes=CPU_BANDWIDTH,
+        )
+    known = [published(device.model) or UNKNOWN for device in devices]
+    return Rates(
+        decoded_pixels=PIXELS_PER_CORE * cores,
+        vision_flops=VISION_EFFICIENCY * known[0].flops,
+        prefill_flops=PREFILL_EFFICIENCY * harmonic_mean(each.flops for each in known),
+        weight_bytes=BANDWIDTH_EFFICIENCY * harmonic_mean(each.bandwidth for each in known),
+        layer_seconds=LAYER_SECONDS,
+    )
+
+
+def device_choices() -> tuple[str, ...]:
+    """What devices_named() takes and people have or rent, smallest first, to choose from."""
+    rented = ("L4", "4xL4", "RTX 4090", "L40S", "2xL40S", "A100-80", "H100", "H200", "2xH200")
+    return (THIS_MACHINE, "T4", *rented)
+
+
+def devices_named(text: str) -> tuple[Device, ...]:
+    """The devices of one of device_choices(), or of what else parse_devices() takes.
+
+    Raises:
+        SettingsError: the text names no devices.
+    """
+    return this_machine() if text == THIS_MACHINE else parse_devices(text)
 
 
 def this_machine() -> tuple[Device, ...]:
@@ -77,67 +130,6 @@ def processor() -> Device:
     return Device(
         name="cpu", kind="cpu", model=f"{os.cpu_count()} cores", capacity_bytes=_cgroup_limit(total)
     )
-
-
-def parse_devices(text: str) -> tuple[Device, ...]:
-    """Devices that may not be here: "2x24GiB", "80GB", "24GiB,48GiB".
-
-    Raises:
-        SettingsError: the text does not say a number and a size.
-    """
-    sizes: list[int] = []
-    for part in text.replace(" ", "").split(","):
-        match = re.fullmatch(r"(?:(\d{1,3})x)?(\d+(?:\.\d+)?)(GiB|GB)", part, re.IGNORECASE)
-        count = int(match[1] or 1) if match else 0
-        if match is None or count < 1 or float(match[2]) <= 0:
-            raise SettingsError(
-                f"{text!r} does not name devices.",
-                remedy="Write a count and a memory size, for example 2x24GiB or 80GB.",
-            )
-        unit = GIB if match[3].lower() == "gib" else 10**9
-        sizes += [int(float(match[2]) * unit)] * count
-    return tuple(
-        Device(name=f"cuda:{number}", kind="cuda", model="", capacity_bytes=size)
-        for number, size in enumerate(sizes)
-    )
-
-
-def rough_rates(devices: tuple[Device, ...]) -> Rates:
-    """What such devices usually reach, before anything was measured."""
-    cores = os.cpu_count() or 1
-    if devices[0].kind == "cpu":
-        return Rates(
-            decoded_pixels=4e8 * cores,
-            vision_flops=3e10 * cores,
-            prefill_flops=3e10 * cores,
-            weight_bytes=4e9,
-        )
-    flops, bandwidth = _PUBLISHED.get(_known_model(devices[0].model), (1.2e14, 9e11))
-    return Rates(
-        decoded_pixels=4e8 * cores,
-        vision_flops=0.1 * flops,  # the tower's many small attention calls keep it far below
-        prefill_flops=0.4 * flops,
-        weight_bytes=0.06 * bandwidth,  # bound by kernel launches, not by memory
-    )
-
-
-# dense bf16 operations a second and bytes a second, from the vendor's data sheets
-_PUBLISHED = {
-    "T4": (6.5e13, 3.2e11),
-    "L4": (1.21e14, 3.0e11),
-    "A10G": (1.25e14, 6.0e11),
-    "L40S": (3.62e14, 8.64e11),
-    "A100": (3.12e14, 2.0e12),
-    "H100": (9.9e14, 3.35e12),
-    "H200": (9.9e14, 4.8e12),
-    "RTX 3090": (7.1e13, 9.36e11),
-    "RTX 4090": (1.65e14, 1.0e12),
-}
-
-
-def _known_model(model: str) -> str:
-    matches = [known for known in _PUBLISHED if re.search(rf"\b{known}\b", model)]
-    return max(matches, key=len, default="")
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +148,7 @@ def _cuda_devices() -> tuple[Device, ...]:
             name=f"cuda:{number}",
             kind="cuda",
             model=model.strip(),
-            capacity_bytes=int(float(mebibytes) * 1024**2),
+            capacity_bytes=int(float(mebibytes) * MIB),
         )
         for number, (model, mebibytes) in enumerate(rows)
     )

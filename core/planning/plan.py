@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from core.errors import SettingsError
+from core.errors import CheckpointError, SettingsError
 from core.planning.card import ModelCard
-from core.planning.families import fit_to_pixels
+from core.planning.families import Route
+from core.planning.measured import Measured, Sampled
 from core.planning.sampling import sample
 from core.planning.settings import Settings
+from core.planning.sizing import Shape, size_frames
 from core.video.info import VideoInfo
 
 
@@ -18,16 +19,19 @@ class Plan:
     """What the model will be given; readers and engines follow it to the letter.
 
     Attributes:
-        indices: frames of the video, counted as shown, ascending.
+        indices: frames of the video, counted as shown, ascending; a family that needs an even
+            number may take the last one twice.
         times: seconds at which they are shown.
         height, width: pixels of every frame.
         grid: patches in time, height and width.
-        step_times: seconds written before each step in time (one step is two frames merged).
-        labels: those times as the model reads them.
-        tokens_per_step: visual tokens of one step.
-        min_pixels, max_pixels, total_pixels: the limits the size was chosen by, per frame, per
-            frame and per video, as qwen-vl-utils names them.
+        step_times: seconds written before each step in time (a step may be two frames merged).
+        labels: those times as the model reads them; empty where it reads none.
+        tokens_per_step: visual tokens of one step; their mean where they were measured.
+        min_pixels, max_pixels, total_pixels: the limits the size was chosen by, as the route's own
+            library names and counts them; 0 where it has none.
+        duration_seconds: how long the whole video is.
         route: whose rules chose frames and size.
+        measured: what the real processor said, for a family without rules of its own.
     """
 
     indices: tuple[int, ...]
@@ -38,14 +42,18 @@ class Plan:
     step_times: tuple[float, ...]
     labels: tuple[str, ...]
     tokens_per_step: int
-    min_pixels: int
+    min_pixels: float
     max_pixels: float
-    total_pixels: int
+    total_pixels: float
+    duration_seconds: float
     route: str
+    measured: Measured | None = None
 
     @property
     def video_tokens(self) -> int:
-        """Visual tokens of the whole video."""
+        """Visual tokens of the whole video; with labels and wrappers where they were measured."""
+        if self.measured is not None:
+            return self.measured.tokens
         return self.grid[0] * self.tokens_per_step
 
 
@@ -56,77 +64,131 @@ def make_plan(info: VideoInfo, settings: Settings, card: ModelCard) -> Plan:
         SettingsError: the settings cannot hold for this video or this model.
         VideoError: the picture has a shape the model cannot take.
     """
-    if settings.max_tiles is not None:
-        raise SettingsError(
-            f"max_tiles has no meaning for {card.family.name}: its frames are not cut into tiles.",
-            remedy="Leave max_tiles out; max_frame_tokens is what bounds a frame.",
-        )
+    route = card.route(settings.route)
+    _check_meaning(settings, card, route)
     step = card.patches.temporal_patch_size
-    indices = sample(info, settings, card.limits, step=step)
-    times = tuple(info.time_of(index) for index in indices)
-    min_pixels, max_pixels, total_pixels = _pixel_limits(len(indices), settings, card)
-    height, width = fit_to_pixels(
-        info.height,
-        info.width,
-        factor=card.patches.factor,
-        min_pixels=min_pixels,
-        max_pixels=max_pixels,
+    indices = sample(info, settings, route.limits, step=step, rule=route.sampler)
+    if route.sizer == "measured":
+        return _measured_plan(info, indices, card)
+    shape = Shape(
+        height=info.height,
+        width=info.width,
+        frames=len(indices),
+        patches=card.patches,
+        limits=route.limits,
+        highest=card.family_route(route.name).limits,
+        frame_tokens=card.frame_tokens or 0,
+        frame_side=card.frame_side or 0,
     )
-    step_times = _step_times(times, step)
+    size = size_frames(route.sizer, shape, settings)
+    times = tuple(info.time_of(index) for index in indices)
+    step_times = _step_times(times, step, first=route.text.label_after)
     return Plan(
         indices=indices,
         times=times,
-        height=height,
-        width=width,
-        grid=card.patches.grid(frames=len(indices), height=height, width=width),
+        height=size.height,
+        width=size.width,
+        grid=card.patches.grid(frames=len(indices), height=size.height, width=size.width),
         step_times=step_times,
-        labels=tuple(card.family.time_label.format(seconds) for seconds in step_times),
-        tokens_per_step=card.patches.tokens_per_step(height=height, width=width),
-        min_pixels=min_pixels,
-        max_pixels=max_pixels,
-        total_pixels=total_pixels,
-        route=card.family.route,
+        labels=_labels(route, step_times),
+        tokens_per_step=size.tokens,
+        min_pixels=size.least,
+        max_pixels=size.most,
+        total_pixels=size.total,
+        duration_seconds=info.duration_seconds,
+        route=route.name,
     )
 
 
-def _pixel_limits(frames: int, settings: Settings, card: ModelCard) -> tuple[int, float, int]:
-    """min_pixels and max_pixels of a frame and total_pixels of the video.
-
-    ``fetch_video`` of qwen-vl-utils (the link is at families.FAMILIES). There a floor that the
-    user did not ask for would push the video over a budget that the user did ask for, and an upper
-    limit under it is an assertion error; here that floor gives way. A checkpoint's own upper limit
-    is what is used where the user sets none; the family's can never be passed. All of them bound
-    the area before it is rounded to whole patches: a small picture that is enlarged can pass them.
-    """
-    area, limits = card.patches.factor**2, card.limits
-    budget = settings.video_token_budget or limits.video_tokens
-    step = card.patches.temporal_patch_size
-    per_frame = budget * area / frames * step
-    if settings.video_token_budget and per_frame < area:
-        steps = math.ceil(frames / step)
-        raise SettingsError(
-            f"A budget of {budget:,} tokens is less than one for each of {steps:,} steps of {step} "
-            "frames.",
-            remedy=f"Raise video_token_budget to {steps:,}, or take {budget * step:,} frames or "
-            "less.",
+def _measured_plan(info: VideoInfo, indices: tuple[int, ...], card: ModelCard) -> Plan:
+    """The plan whose size and cost the real processor tells."""
+    if card.measure is None:
+        raise CheckpointError(
+            f"There are no planning rules for {card.family.name}, and its processor was not asked.",
+            remedy="Give core.measuring.measurable(card) instead of the card.",
         )
-    floor = settings.min_frame_tokens
-    most = settings.max_frame_tokens or max(limits.max_frame_tokens, 1.05 * (floor or 0))
-    if floor is None:
-        floor = min(limits.min_frame_tokens, int(most))
-        if settings.video_token_budget:
-            floor = max(1, min(floor, int(per_frame / 1.05 / area)))
-    highest = card.family.limits.max_frame_tokens
-    ceiling = max(min(highest * area, per_frame), int(floor * area * 1.05))
-    return floor * area, min(most * area, ceiling), budget * area
+    times = tuple(info.time_of(index) for index in indices)
+    found = card.measure(
+        Sampled(
+            times=times,
+            height=info.height,
+            width=info.width,
+            duration_seconds=info.duration_seconds,
+        )
+    )
+    return Plan(
+        indices=indices,
+        times=times,
+        height=found.height,
+        width=found.width,
+        grid=found.grid,
+        step_times=times,
+        labels=(),
+        tokens_per_step=found.tokens // found.grid[0],
+        min_pixels=0,
+        max_pixels=0,
+        total_pixels=0,
+        duration_seconds=info.duration_seconds,
+        route="processor",
+        measured=found,
+    )
 
 
-def _step_times(times: tuple[float, ...], step: int) -> tuple[float, ...]:
-    """The mean of the first and the last time of each group of ``step`` frames.
+def _check_meaning(settings: Settings, card: ModelCard, route: Route) -> None:
+    """Refuse settings that would be ignored.
 
-    ``Qwen3VLProcessor._calculate_timestamps``; a last group that is not full repeats its last time.
+    Raises:
+        SettingsError: naming the setting that does what was meant.
     """
+    if settings.max_tiles is not None and route.sizer != "tiles":
+        raise SettingsError(
+            f"max_tiles has no meaning for {card.family.name} by the route {route.name}: its "
+            "frames are not cut into tiles.",
+            remedy="Leave max_tiles out; max_frame_tokens is what bounds a frame."
+            if card.frame_tokens is None
+            else "Leave max_tiles out, or choose the route tiles where the family has it.",
+        )
+    given = [
+        name
+        for name in ("min_frame_tokens", "max_frame_tokens", "video_token_budget")
+        if getattr(settings, name) is not None
+    ]
+    if given and route.sizer == "measured":
+        raise SettingsError(
+            f"{given[0]} has no meaning for {card.family.name}: its processor sizes the frames.",
+            remedy=f"Leave {given[0]} out; max_frames is what bounds the cost.",
+        )
+    if given and card.frame_tokens is not None:
+        raise SettingsError(
+            f"{given[0]} has no meaning for {card.family.name}: a frame is always "
+            f"{card.frame_tokens:,} tokens" + (" a tile." if route.sizer == "tiles" else "."),
+            remedy=f"Leave {given[0]} out; max_frames (or max_tiles) is what bounds the cost.",
+        )
+
+
+def _step_times(times: tuple[float, ...], step: int, *, first: bool) -> tuple[float, ...]:
+    """The time of each group of ``step`` frames: of its first frame, or the middle of the group.
+
+    The middle as in ``Qwen3VLProcessor._calculate_timestamps``: the mean of the first and the last
+    time; a last group that is not full repeats its last time. GLM-V takes the first.
+    """
+    if first:
+        return times[::step]
+    ends = (*times[step - 1 :: step], times[-1])
+    return tuple((begin + end) / 2 for begin, end in zip(times[::step], ends, strict=False))
+
+
+def _labels(route: Route, step_times: tuple[float, ...]) -> tuple[str, ...]:
+    label = route.text.label
+    if not label:
+        return ()
     return tuple(
-        (times[start] + times[min(start + step, len(times)) - 1]) / 2
-        for start in range(0, len(times), step)
+        label.format(
+            seconds=seconds,
+            whole=int(seconds),
+            minutes=int(seconds // 60),
+            rest=int(seconds % 60),
+            number=number,
+        )
+        for number, seconds in enumerate(step_times, 1)
     )

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from core.errors import CheckpointError
-from core.planning.card import read_json
+from core.planning.card import ModelCard, read_json
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -28,8 +28,27 @@ class Turn:
     text: str
 
 
+class Writer(Protocol):
+    """What renders conversations and counts tokens."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether counts are those of the checkpoint's own tokenizer."""
+
+    def render(self, turns: Sequence[Turn]) -> str:
+        """The prompt as text, the video's place marked by the family's marker token."""
+
+    def plain(self, text: str) -> str:
+        """Text in which nothing is a special token any more."""
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+
+
 class PromptWriter:
     """Renders conversations and counts tokens as one checkpoint does."""
+
+    exact = True
 
     def __init__(self, name: str, tokenizer: Tokenizer, template: Template) -> None:
         self._name = name
@@ -74,9 +93,24 @@ class PromptWriter:
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
 
+def writer_for(card: ModelCard, route: str | None = None) -> Writer:
+    """The checkpoint's own writer, or one that goes by a rule where it has no tokenizer here."""
+    text = card.route(route).text
+    if card.folder is None or not (card.folder / "tokenizer.json").is_file():
+        return _approximate_writer(card.family.chat_format, text.marker)
+    return prompt_writer(card.folder, text.template)
+
+
+@lru_cache(maxsize=32)
+def _approximate_writer(chat_format: str, marker: str) -> Writer:
+    from core.planning.approximate import ApproximateWriter
+
+    return ApproximateWriter(chat_format, marker)
+
+
 @lru_cache(maxsize=8)
-def prompt_writer(folder: Path) -> PromptWriter:
-    """The writer for the checkpoint in ``folder``.
+def prompt_writer(folder: Path, template: str | None = None) -> PromptWriter:
+    """The writer for the checkpoint in ``folder``, with another ``template`` if one is given.
 
     Raises:
         CheckpointError: its tokenizer or chat template is missing or cannot be read.
@@ -91,14 +125,14 @@ def prompt_writer(folder: Path) -> PromptWriter:
             f"The tokenizer of {folder.name} cannot be read ({file.name}: {error}).",
             remedy="Use a checkpoint that comes with a tokenizer.json.",
         ) from error
-    return PromptWriter(folder.name, tokenizer, _template(folder))
+    return PromptWriter(folder.name, tokenizer, _template(folder, template))
 
 
-def _template(folder: Path) -> Template:
+def _template(folder: Path, source: str | None) -> Template:
     from jinja2 import TemplateError
 
     try:
-        return _compiled(_template_source(folder))
+        return _compiled(source or _template_source(folder))
     except TemplateError as error:
         raise _bad_template(folder.name, error) from error
 

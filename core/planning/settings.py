@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 
 from core.errors import SettingsError
 
-Strategy = Literal["fps", "uniform"]
+Strategy = Literal["fps", "uniform", "keyframes", "scenes"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
+ROUTES = ("qwen-vl-utils", "processor", "tiles")
 
 # What any model could use at all; families have narrower limits of their own.
 MAX_FPS = 240.0
@@ -30,7 +31,14 @@ class Settings:
     "a frame" below are those of a frame pair; the page calls them patches per frame.
     """
 
-    strategy: Strategy = _choice("fps: so many frames a second; uniform: max_frames frames.", "fps")
+    strategy: Strategy = _choice(
+        "fps: as the model's family does it; uniform: max_frames frames, evenly; keyframes: the "
+        "file's own, nearly free to read; scenes: more frames where more happens.",
+        "fps",
+    )
+    route: str | None = _choice(
+        "Whose rules size the frames: qwen-vl-utils, processor (transformers' own) or tiles."
+    )
     fps: float | None = _choice("Sampled frames a second.")
     min_frames: int | None = _choice("The fewest sampled frames.")
     max_frames: int | None = _choice("The most sampled frames.")
@@ -52,6 +60,10 @@ class Settings:
             raise SettingsError(
                 f"There is no sampling strategy {self.strategy!r}.",
                 remedy=f"Choose one of: {', '.join(STRATEGIES)}.",
+            )
+        if self.route is not None and self.route not in ROUTES:
+            raise SettingsError(
+                f"There is no route {self.route!r}.", remedy=f"Choose one of: {', '.join(ROUTES)}."
             )
         _above_zero("fps", self.fps, most=MAX_FPS)
         _whole("min_frames", self.min_frames, most=MAX_FRAMES)

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from core.errors import VideoError
+
+if TYPE_CHECKING:
+    from core.video.profile import Profile
 
 MAX_PIXELS = 8192 * 8192  # 67 megapixels: twice the area of 8K
 MAX_SECONDS = 100 * 3600.0
@@ -35,6 +38,7 @@ class VideoInfo:
             only described, and then a frame's time is index / frame_rate.
         start_seconds: the container's own time of the first shown frame.
         keyframes: indices of the frames that can be decoded without any other, ascending.
+        profile: how much happens when; None where nobody has looked.
     """
 
     path: Path | None = None
@@ -51,12 +55,13 @@ class VideoInfo:
     frame_times: Sequence[float] | None = field(default=None, repr=False, compare=False)
     start_seconds: float = 0.0
     keyframes: Sequence[int] = field(default=(), repr=False, compare=False)
+    profile: Profile | None = field(default=None, repr=False, compare=False)
 
     def time_of(self, index: int) -> float:
         """Seconds from the first shown frame at which frame ``index`` is shown."""
         if self.frame_times is not None:
             return float(self.frame_times[index])
-        return float(index / self.frame_rate)
+        return index * self.frame_rate.denominator / self.frame_rate.numerator
 
 
 def describe_video(

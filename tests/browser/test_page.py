@@ -181,6 +181,53 @@ def test_a_plan_over_the_context_says_so_and_fit_mends_it(
     expect(page.locator(".fw-meter")).to_have_attribute("data-verdict", "fits")
 
 
+def choose(page: Page, control: str, words: str) -> None:
+    page.fill(f"#{control} input", words)
+    page.keyboard.press("Enter")
+
+
+def test_another_model_is_planned_for_without_loading_it_and_back(
+    serve: Serve, visit: Visit, tiny_card: ModelCard
+) -> None:
+    engine = FakeEngine(tiny_card)
+    page = visit(serve(engine))
+    upload(page, EXAMPLES / "order.mp4")
+    choose(page, "model", "InternVL3-8B")
+    choose(page, "devices", "4xL4")
+    expect(page.locator(".fw-as-if")).to_contain_text("InternVL3-8B")
+    expect(page.locator(".fw-as-if")).to_contain_text("4xL4")
+    expect(page.locator(".fw-headline")).to_contain_text("32 frames of 448×448")
+    expect(page.locator(".fw-strip a img")).to_have_count(32)
+    expect(page.locator(".fw-device")).to_have_count(4)
+    expect(page.locator("#max-frame-tokens")).to_have_count(0)
+    expect(page.locator("#ask")).to_be_disabled()
+    page.click("#route label >> nth=1")
+    page.fill("#max-tiles input[type=number]", "6")
+    page.keyboard.press("Tab")
+    expect(page.locator(".fw-headline")).to_contain_text("frames of 896×448")  # 16:9 in 2 x 1
+    page.click("#back")
+    expect(page.locator("#max-frame-tokens")).to_be_visible()
+    expect(page.locator(".fw-as-if")).to_have_count(0)
+    expect(page.locator("#ask")).to_be_enabled()
+    ask(page, "What happens?")
+    expect(page.locator("#chat [data-testid=bot]").last).to_contain_text("Yes.")
+
+
+def test_a_preset_moves_the_sliders_and_keyframes_are_offered(
+    serve: Serve, visit: Visit, tiny_card: ModelCard
+) -> None:
+    page = visit(serve(FakeEngine(tiny_card)))
+    upload(page, EXAMPLES / "flash.mp4")  # 12 seconds
+    expect(page.locator(".fw-headline")).to_contain_text("24 frames")
+    page.click("#fast")
+    expect(page.locator(".fw-headline")).to_contain_text("14 frames")
+    expect(page.locator("#max-frames input[type=number]")).to_have_value("14")
+    page.click("#strategy label >> nth=2")
+    frames = len(probe(EXAMPLES / "flash.mp4").keyframes)
+    expect(page.locator(".fw-headline")).to_contain_text(f"{min(frames, 14)} frame")
+    expect(page.locator("#fps")).to_have_count(0)
+
+
 def test_an_empty_question_and_a_missing_video_are_told(
     serve: Serve, visit: Visit, tiny_card: ModelCard
 ) -> None:

@@ -18,8 +18,7 @@ from core.errors import SettingsError
 from core.planning import ModelCard, Plan, Settings, load_card, make_plan
 from core.video import VideoInfo, describe_video, probe
 
-FACTOR = 32
-AREA = FACTOR**2
+PUBLISHED = ["Qwen/Qwen2-VL-7B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen3.5-9B"]
 RATES = [10, 15, 24, Fraction(24000, 1001), 25, Fraction(30000, 1001), 30, 50, 60, 120]
 SHAPES = [(1920, 1080), (1280, 720), (640, 360), (720, 1280), (1080, 1920), (320, 240), (96, 64)]
 
@@ -33,19 +32,19 @@ class Theirs:
     width: int
 
 
-@pytest.fixture(scope="module")
-def card(tiny_model: Path) -> ModelCard:
-    return load_card(tiny_model)
+@pytest.fixture(scope="module", params=["a checkpoint folder", *PUBLISHED])
+def card(request: pytest.FixtureRequest, tiny_model: Path) -> ModelCard:
+    return load_card(request.param if request.param in PUBLISHED else tiny_model)
 
 
-def _element(settings: Settings) -> dict[str, Any]:
+def _element(settings: Settings, area: int) -> dict[str, Any]:
     """The settings in qwen-vl-utils' words; what is None is left to its defaults."""
     words = {
         "video_start": settings.start,
         "video_end": settings.end,
-        "min_pixels": settings.min_frame_tokens and settings.min_frame_tokens * AREA,
-        "max_pixels": settings.max_frame_tokens and settings.max_frame_tokens * AREA,
-        "total_pixels": settings.video_token_budget and settings.video_token_budget * AREA,
+        "min_pixels": settings.min_frame_tokens and settings.min_frame_tokens * area,
+        "max_pixels": settings.max_frame_tokens and settings.max_frame_tokens * area,
+        "total_pixels": settings.video_token_budget and settings.video_token_budget * area,
     }
     if settings.strategy == "uniform":
         words["nframes"] = settings.max_frames
@@ -58,29 +57,29 @@ def _element(settings: Settings) -> dict[str, Any]:
     return {key: value for key, value in words.items() if value is not None}
 
 
-def _theirs(info: VideoInfo, element: dict[str, Any]) -> Theirs:
+def _theirs(info: VideoInfo, element: dict[str, Any], factor: int) -> Theirs:
     """As the reader functions and fetch_video of vision_process.py put the pieces together."""
-    rate = float(info.frame_rate)
+    rate, area = float(info.frame_rate), factor**2
     first, last, available = vision_process.calculate_video_frame_range(
         element, info.frame_count, rate
     )
     frames = vision_process.smart_nframes(element, total_frames=available, video_fps=rate)
     indices = torch.linspace(first, last, frames).round().long().tolist()
-    least = element.get("min_pixels", vision_process.VIDEO_MIN_TOKEN_NUM * AREA)
-    total = element.get("total_pixels", vision_process.MODEL_SEQ_LEN * AREA * 0.9)
+    least = element.get("min_pixels", vision_process.VIDEO_MIN_TOKEN_NUM * area)
+    total = element.get("total_pixels", vision_process.MODEL_SEQ_LEN * area * 0.9)
     most = max(
         min(
-            vision_process.VIDEO_MAX_TOKEN_NUM * AREA,
+            vision_process.VIDEO_MAX_TOKEN_NUM * area,
             total / frames * vision_process.FRAME_FACTOR,
         ),
         int(least * 1.05),
     )
     most = min(element.get("max_pixels", most), most)
     height, width = vision_process.smart_resize(
-        info.height, info.width, factor=FACTOR, min_pixels=least, max_pixels=most
+        info.height, info.width, factor=factor, min_pixels=least, max_pixels=most
     )
     # under a small limit it gives a very long picture a side of 0, which no model can take
-    return Theirs(indices=indices, height=max(FACTOR, height), width=max(FACTOR, width))
+    return Theirs(indices=indices, height=max(factor, height), width=max(factor, width))
 
 
 def _random_video(random_: random.Random) -> VideoInfo:
@@ -138,13 +137,13 @@ def test_random_settings(seed: int, card: ModelCard) -> None:
         plan = make_plan(info, chosen, card)
     except SettingsError:
         with pytest.raises((ValueError, AssertionError)):
-            _theirs(info, _element(chosen))
+            _theirs(info, _element(chosen, card.patches.area), card.patches.factor)
         return
-    element = _element(chosen)
+    element = _element(chosen, card.patches.area)
     if chosen.video_token_budget:
         element["min_pixels"] = plan.min_pixels
     try:
-        theirs = _theirs(info, element)
+        theirs = _theirs(info, element, card.patches.factor)
     except (ValueError, AssertionError):
         assert len(plan.indices) == 1  # a range with one frame, of which it takes none
         return
@@ -158,7 +157,7 @@ def test_uniform_sampling(seed: int, card: ModelCard) -> None:
     chosen = Settings(strategy="uniform", max_frames=2 * random_.randint(1, 40))
     plan = make_plan(info, chosen, card)
     try:
-        theirs = _theirs(info, _element(chosen))
+        theirs = _theirs(info, _element(chosen, card.patches.area), card.patches.factor)
     except ValueError:  # it refuses more frames than there are; here all of them are taken
         assert info.frame_count < (chosen.max_frames or 0)
         return
@@ -183,11 +182,13 @@ def test_size_within_the_plans_own_limits(seed: int, card: ModelCard) -> None:
     height, width = vision_process.smart_resize(
         info.height,
         info.width,
-        factor=FACTOR,
+        factor=card.patches.factor,
         min_pixels=plan.min_pixels,
         max_pixels=plan.max_pixels,
     )
-    assert (plan.height, plan.width) == (max(FACTOR, height), max(FACTOR, width))
+    assert (plan.height, plan.width) == tuple(
+        max(card.patches.factor, side) for side in (height, width)
+    )
 
 
 FETCHED: dict[str, dict[str, Any]] = {
@@ -220,7 +221,9 @@ def test_fetch_video_itself(
     path = clip_file(name)
     plan = make_plan(probe(path), settings, card)
     video, metadata = vision_process.fetch_video(
-        {"video": str(path), **_element(settings)}, image_patch_size=16, return_video_metadata=True
+        {"video": str(path), **_element(settings, card.patches.area)},
+        image_patch_size=card.patches.patch_size,
+        return_video_metadata=True,
     )
     assert metadata["frames_indices"] == list(plan.indices)
     assert tuple(video.shape) == (len(plan.indices), 3, plan.height, plan.width)

@@ -1,0 +1,226 @@
+"""Bytes that a model and a request need: arithmetic on shapes; knows no torch and no placement.
+
+Peaks follow the tensors that are alive at the fullest moment. The counts below were read off
+forward passes of transformers 5.23 with every tensor counted (Qwen2.5-VL 3B and 7B, Qwen3-VL 2B, 8B
+and 30B-A3B; the formulas are within 7% of all ten peaks) and held against a GPU: Qwen2.5-VL-7B in
+bf16 on an H200, 72 tokens a frame, peak over the weights in GB of 10^9 bytes,
+
+    frames   tokens   measured   foretold
+        64    4,608        1.0       1.03
+       256   18,432        3.8       4.14
+       768   55,296       11.5      12.41
+
+The float32 pixels are counted while the tower runs; a caller that holds them through prefill too
+adds four bytes a value, under a tenth of the peak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import SettingsError
+from core.planning.card import ModelCard
+from core.planning.devices import GIB, Device
+
+# Bytes of a weight in the layers; int4 is nf4 with a float32 scale for each 64 weights, as
+# https://github.com/bitsandbytes-foundation/bitsandbytes stores it.
+WEIGHT_BYTES = {
+    "float32": 4.0,
+    "bfloat16": 2.0,
+    "float16": 2.0,
+    "float8_e4m3fn": 1.0,
+    "int8": 1.0,
+    "int4": 0.5625,
+}
+PRECISIONS = {
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "fp8": "float8_e4m3fn",
+    "int8": "int8",
+    "int4": "int4",
+}
+FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(0.8 * GIB)}  # context, libraries, slack
+
+# Alive at once, for each token of the piece that is prefilled: gate, up and product of the MLP (or
+# four copies of the token for each of its experts), the layer's input, residual and normed state.
+MLP_COPIES, EXPERT_COPIES, LAYER_STATES = 3, 4, 4
+# Alive through prefill, for each token of the prompt: embeddings and what the tower handed over,
+# and each deepstack output twice.
+PROMPT_STATES, DEEPSTACK_STATES = 2, 2
+# Alive in the tower's attention, for each patch: queries, keys and values with the residual, and
+# in float32 whatever the rotary embedding of queries and keys makes.
+TOWER_STATES, TOWER_FLOATS = 5, 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How a model is run, as far as memory goes.
+
+    Attributes:
+        precision: a key of PRECISIONS; None for what run_dtype() takes by itself.
+        prefill_chunk_tokens: prefill so many tokens at a time; None for the whole prompt at once.
+    """
+
+    precision: str | None = None
+    prefill_chunk_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can run.
+
+        Raises:
+            SettingsError: no such precision, or chunks of less than a token.
+        """
+        if self.precision is not None and self.precision not in PRECISIONS:
+            raise SettingsError(
+                f"There is no precision {self.precision!r}.",
+                remedy=f"Choose one of: {', '.join(PRECISIONS)}.",
+            )
+        if self.prefill_chunk_tokens is not None and self.prefill_chunk_tokens < 1:
+            raise SettingsError(
+                f"prefill_chunk_tokens is {self.prefill_chunk_tokens:,}.",
+                remedy="Set prefill_chunk_tokens to 1 or more.",
+            )
+
+
+AS_STORED = Execution()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceMemory:
+    """Bytes on one device at the moment it is fullest.
+
+    Attributes:
+        activations: what comes on top of the cache then; the cache fills after the tower has run.
+        layers: the language model's layers held here; none on a device that stays free.
+    """
+
+    device: Device
+    weights: int
+    kv_cache: int
+    activations: int
+    reserve: int
+    layers: range = range(0)
+
+    @property
+    def peak(self) -> int:
+        """Everything together."""
+        return self.weights + self.kv_cache + self.activations + self.reserve
+
+    @property
+    def missing(self) -> int:
+        """Bytes beyond the device's capacity; 0 where it fits."""
+        return max(0, self.peak - self.device.capacity_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What must be held, in bytes, before it is known where; see load_of().
+
+    Attributes:
+        layers: how many layers share ``layer_weights`` and ``kv_cache`` evenly.
+        first_weights: vision tower, projector and token embeddings.
+        last_weights: the head, where it is not the embeddings over again.
+        tower: activations of the tower, with the pixels.
+        prompt: kept on the first device through prefill.
+        layer: activations of a layer in prefill.
+        logits: of the last token.
+    """
+
+    layers: int
+    layer_weights: int
+    first_weights: int
+    last_weights: int
+    kv_cache: int
+    tower: int
+    prompt: int
+    layer: int
+    logits: int
+
+    def on(self, device: Device, layers: range, *, first: bool, last: bool) -> DeviceMemory:
+        """What ``layers``, and the model's ends, take on ``device``."""
+        share = len(layers)
+        kv_cache = _share(self.kv_cache, share, self.layers)
+        activations = self.layer if share else 0
+        if first:
+            activations = max(activations + self.prompt, self.tower - kv_cache)
+        return DeviceMemory(
+            device=device,
+            weights=_share(self.layer_weights, share, self.layers)
+            + (self.first_weights if first else 0)
+            + (self.last_weights if last else 0),
+            kv_cache=kv_cache,
+            activations=activations + (self.logits if last else 0),
+            reserve=FRAMEWORK_BYTES[device.kind],
+            layers=layers,
+        )
+
+    def whole(self, device: Device) -> DeviceMemory:
+        """What all of it takes on one device."""
+        return self.on(device, range(self.layers), first=True, last=True)
+
+
+def run_dtype(card: ModelCard, device: Device, execution: Execution = AS_STORED) -> str:
+    """What the layers' weights are held in: as stored on a GPU, float32 on a processor.
+
+    bfloat16 is no faster on most processors, and some of its operations are missing there.
+    """
+    if execution.precision is not None:
+        return PRECISIONS[execution.precision]
+    return "float32" if device.kind == "cpu" else card.dtype
+
+
+def value_bytes(dtype: str) -> int:
+    """Bytes of what no quantisation touches: embeddings, tower, head, cache and activations."""
+    return 4 if dtype == "float32" else 2
+
+
+def weight_bytes(card: ModelCard, device: Device, execution: Execution = AS_STORED) -> int:
+    """What the weights take on ``device``, at the precision they are held in there."""
+    return sum(_weights(card, run_dtype(card, device, execution)))
+
+
+def load_of(
+    card: ModelCard, *, dtype: str, prompt: int, total: int, patches: int, chunk: int | None = None
+) -> Load:
+    """What a request needs: ``prompt`` tokens, ``total`` with the reply, ``patches`` of video.
+
+    ``chunk`` is how many tokens are prefilled at a time, None for all.
+    """
+    text, vision, size = card.text, card.vision, value_bytes(dtype)
+    first, layers, last = _weights(card, dtype)
+    patch_values = 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
+    widest = max(MLP_COPIES * text.mlp, EXPERT_COPIES * text.experts_per_token * text.hidden)
+    held = PROMPT_STATES + DEEPSTACK_STATES * vision.deepstack
+    tower = vision.hidden * (TOWER_STATES * size + TOWER_FLOATS * 4) + patch_values * (4 + size)
+    merged = card.patches.merge_size**2
+    return Load(
+        layers=text.layers,
+        layer_weights=layers,
+        first_weights=first,
+        last_weights=last,
+        kv_cache=2 * text.kv_layers * text.kv_heads * text.head_dim * total * size,
+        tower=patches * (tower + text.hidden * vision.deepstack * size // merged),
+        prompt=prompt * held * text.hidden * size + patches * vision.hidden * size,
+        layer=min(prompt, chunk or prompt) * (widest + LAYER_STATES * text.hidden) * size,
+        logits=text.vocab * (size + 4),
+    )
+
+
+def _weights(card: ModelCard, dtype: str) -> tuple[int, int, int]:
+    """Bytes of what comes before the layers, of all layers, and of what comes after them."""
+    text, vision, size = card.text, card.vision, value_bytes(dtype)
+    merged = vision.hidden * card.patches.merge_size**2
+    projector = merged * (merged + text.hidden) * (1 + vision.deepstack)
+    tower = vision.layers * (4 * vision.hidden**2 + 2 * vision.hidden * vision.mlp) + projector
+    embeddings = text.vocab * text.hidden
+    head = 0 if text.tied else embeddings
+    layers = max(0, card.parameters - tower - embeddings - head)
+    matrices = int(layers * WEIGHT_BYTES.get(dtype, 2.0))
+    before = min(tower + embeddings, card.parameters - head)
+    return before * size, matrices, head * size
+
+
+def _share(amount: int, part: int, whole: int) -> int:
+    """``part`` of ``whole`` equal shares, rounded up."""
+    return -(-amount * part // whole)
