@@ -193,7 +193,7 @@ def per_frame(shape: Shape, settings: Settings) -> Size:
 def share(shape: Shape, settings: Settings) -> Size:
     """``VideoLlama3VideoProcessor.resize``: the longest edge is shared out among the frames."""
     least, most = _area_limits(shape, settings)
-    each = max(shape.patches.area, most // shape.frames)
+    each = max(1, most // shape.frames)
     return _patched(shape, _rounded(shape, least, each), least=least, most=most)
 
 
