@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.planning.card import DTYPE_BYTES
 from core.planning.catalog import Published, catalog, nearest, published
+from core.planning.memory import WEIGHT_BYTES
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -100,7 +100,7 @@ def test_an_entry_has_what_planning_needs(entry: Published) -> None:
     assert {"hidden_size", "patch_size"} <= vision.keys()
     assert {"size", "max_pixels", "max_soft_tokens"} & entry.video.keys()
     assert 0 < entry.active_parameters <= entry.parameters
-    assert entry.dtype in DTYPE_BYTES
+    assert entry.dtype in WEIGHT_BYTES
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def _marker(folder: Path) -> str:
     Any will do: what stands after it is counted as text, what stands before it too, and the rest
     is the video's.
     """
-    from core.planning.card import read_json
+    from core.planning.checkpoint_files import read_json
     from core.planning.prompt import Turn, prompt_writer
 
     written = prompt_writer(folder).render([Turn("user", "?")])

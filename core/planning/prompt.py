@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from core.errors import CheckpointError
-from core.planning.card import ModelCard, read_json
+from core.planning.card import ModelCard
+from core.planning.checkpoint_files import read_json
 
 if TYPE_CHECKING:
     from jinja2 import Template
