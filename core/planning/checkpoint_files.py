@@ -103,10 +103,12 @@ def download(name: str) -> Path:
 
 
 def _unreachable(model: str) -> CheckpointError:
+    alike = nearest(model)
     return CheckpointError(
         f"{model} is not on this machine, and the Hugging Face hub did not give it.",
         remedy="Check the name and the network (HF_TOKEN for gated models), or give a folder that "
-        "holds the checkpoint.",
+        "holds the checkpoint."
+        + (f" Without a network these names are known: {', '.join(alike)}." if alike else ""),
     )
 
 
