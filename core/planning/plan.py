@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from string import Formatter
 
 from core.errors import CheckpointError, SettingsError
 from core.planning.card import ModelCard
@@ -179,16 +183,24 @@ def _step_times(times: tuple[float, ...], step: int, *, first: bool) -> tuple[fl
 
 
 def _labels(route: Route, step_times: tuple[float, ...]) -> tuple[str, ...]:
-    label = route.text.label
+    write = _label_writer(route.text.label)
+    return tuple(map(write, step_times, range(1, len(step_times) + 1))) if write else ()
+
+
+@lru_cache(maxsize=64)
+def _label_writer(label: str) -> Callable[[float, int], str] | None:
+    """From a step's seconds and number to its label; computes only what the label has in it."""
     if not label:
-        return ()
-    return tuple(
-        label.format(
-            seconds=seconds,
-            whole=int(seconds),
-            minutes=int(seconds // 60),
-            rest=int(seconds % 60),
-            number=number,
-        )
-        for number, seconds in enumerate(step_times, 1)
-    )
+        return None
+    fields = [_FIELDS[name] for _, name, _, _ in Formatter().parse(label) if name]
+    form = re.sub(r"\{\w+", "{", label).format  # by place, which is quicker than by name
+    return lambda seconds, number: form(*[field(seconds, number) for field in fields])
+
+
+_FIELDS: dict[str, Callable[[float, int], float]] = {
+    "seconds": lambda seconds, _: seconds,
+    "whole": lambda seconds, _: int(seconds),
+    "minutes": lambda seconds, _: int(seconds // 60),
+    "rest": lambda seconds, _: int(seconds % 60),
+    "number": lambda _, number: number,
+}
