@@ -87,6 +87,26 @@ def test_config_of_an_older_file(tmp_path: Path) -> None:
     assert card.parameters == card.active_parameters == 12
 
 
+@pytest.mark.parametrize(
+    ("video", "found"),
+    [
+        ({"num_frames": 16}, {"fps": None, "max_frames": 16}),
+        ({"num_frames": 16, "fps": 1}, {"fps": 1, "max_frames": 768}),
+        ({"size": {"shortest_edge": 4096, "longest_edge": 2_097_152}}, {"video_tokens": 1024}),
+        ({"cap_pixels_per_frame": True, "max_video_tokens": 50}, {"capped": True}),
+    ],
+    ids=["a number of frames", "a rate before it", "pixels of all frames", "the cap"],
+)
+def test_settings_of_the_own_processor(
+    video: dict[str, Any], found: dict[str, Any], copy: Path
+) -> None:
+    for name in ("video_preprocessor_config.json", "processor_config.json"):
+        (copy / name).unlink(missing_ok=True)
+    (copy / "video_preprocessor_config.json").write_text(json.dumps(video), encoding="utf-8")
+    limits = load_card(copy).route("processor").limits
+    assert {name: getattr(limits, name) for name in found} == found
+
+
 def test_name_and_path_may_be_given(tiny_model: Path) -> None:
     assert load_card(str(tiny_model)) == load_card(tiny_model)
 

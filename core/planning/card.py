@@ -172,8 +172,8 @@ def _completed(config: dict[str, Any], *names: str) -> dict[str, Any]:
 def _video_settings(folder: Path) -> dict[str, Any]:
     """What the checkpoint's files say of videos, the processor's own numbers among it."""
     processor = read_json(folder / "processor_config.json")
-    video = read_json(folder / "video_preprocessor_config.json")
-    video = video or processor.get("video_processor") or {}
+    video = processor.get("video_processor") or {}  # where it is, transformers reads no other
+    video = video or read_json(folder / "video_preprocessor_config.json")
     video = video or read_json(folder / "preprocessor_config.json")
     own = {key: processor[key] for key in ("image_seq_length", "image_seq_len") if key in processor}
     return {**video, **own}

@@ -33,6 +33,7 @@ class Limits:
             area of a frame, and need not be whole numbers.
         video_tokens: bound on all patch grids together.
         min_video_tokens: the fewest of all of them together, where the rule looks at the video.
+        capped: whether ``max_frame_tokens`` bounds a frame where the rule looks at the video.
     """
 
     fps: float | None
@@ -42,6 +43,7 @@ class Limits:
     max_frame_tokens: float
     video_tokens: float = float("inf")
     min_video_tokens: float = 0
+    capped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,7 +115,7 @@ def estimate(
     )
     placement = place(load, devices)
     memory = memory_on(load, placement, devices)
-    used = tuple(each.device for each in memory if each.peak)
+    used = tuple(each.device for each in memory if each.layers)
     return Estimate(
         plan=plan,
         tokens=tokens,

@@ -152,6 +152,13 @@ def _check_meaning(settings: Settings, card: ModelCard, route: Route) -> None:
             if card.frame_tokens is None
             else "Leave max_tiles out, or choose the route tiles where the family has it.",
         )
+    if settings.max_frames is None and (settings.min_frames or 0) > route.limits.max_frames:
+        raise SettingsError(
+            f"min_frames is {settings.min_frames:,}; {card.family.name} takes at most "
+            f"{route.limits.max_frames:,} frames where max_frames says nothing else.",
+            remedy=f"Set min_frames to {route.limits.max_frames:,} or less, or max_frames to "
+            f"{settings.min_frames:,} or more.",
+        )
     given = [
         name
         for name in ("min_frame_tokens", "max_frame_tokens", "video_token_budget")

@@ -79,7 +79,9 @@ def sample(
             duration_seconds=info.duration_seconds if whole else float(available / info.frame_rate),
             fps=settings.fps or limits.fps,
             least=settings.min_frames or limits.min_frames,
-            most=_whole_steps(settings.max_frames or limits.max_frames, step),
+            most=_whole_steps(
+                settings.max_frames or limits.max_frames, step if rule in IN_STEPS else 1
+            ),
             step=step,
         )
         return tuple(first + index for index in SAMPLERS[rule](clip))
@@ -300,6 +302,8 @@ def _arange(start: float, stop: int, count: int) -> Indices:
     return tuple(exact.astype(int).clip(0, stop - 1).tolist())
 
 
+# the others take an odd number of frames as well
+IN_STEPS = ("smart_nframes", "qwen2_vl", "glm4v", "glm46v")
 SAMPLERS: dict[str, Callable[[Clip], Indices]] = {
     "smart_nframes": _smart_nframes,
     "qwen2_vl": _qwen2_vl,

@@ -192,7 +192,13 @@ def per_frame(shape: Shape, settings: Settings) -> Size:
 
 def share(shape: Shape, settings: Settings) -> Size:
     """``VideoLlama3VideoProcessor.resize``: the longest edge is shared out among the frames."""
-    least, most = _area_limits(shape, settings)
+    area, limits = shape.patches.area, shape.limits
+    most = round(limits.video_tokens * area)
+    if settings.max_frame_tokens is not None:
+        most = min(most, settings.max_frame_tokens * area * shape.frames)
+    if settings.video_token_budget is not None:
+        most = min(most, int(_share(shape, settings) * shape.frames))
+    least = min(round((settings.min_frame_tokens or limits.min_frame_tokens) * area), most)
     each = max(1, most // shape.frames)
     return _patched(shape, _rounded(shape, least, each), least=least, most=most)
 
@@ -231,8 +237,8 @@ def per_video(shape: Shape, settings: Settings) -> Size:
     """``smart_resize`` of transformers' Qwen3-VL and GLM-V: limits on the area of all frames.
 
     A video of one frame counts as one of two, which is what it is patched as; there it is refused.
-    Where the checkpoint asks for ``cap_pixels_per_frame``, ``limits.max_frame_tokens`` bounds a
-    frame as well.
+    Where the checkpoint asks for ``cap_pixels_per_frame`` (``limits.capped``),
+    ``limits.max_frame_tokens`` bounds a frame as well.
     """
     area, limits = shape.patches.area, shape.limits
     step = shape.patches.temporal_patch_size
@@ -241,14 +247,16 @@ def per_video(shape: Shape, settings: Settings) -> Size:
     most = round(limits.video_tokens * per_token)
     if settings.video_token_budget is not None:
         _share(shape, settings)
-        most = min(most, settings.video_token_budget * per_token)
+        steps = math.ceil(frames / step)  # the rule counts frames, and an odd one is paid as two
+        counted = min(frames, round(frames / step) * step)
+        most = min(most, settings.video_token_budget // steps * area * counted)
     if settings.max_frame_tokens is not None:
         most = min(most, settings.max_frame_tokens * area * frames)
     least = round(limits.min_video_tokens * per_token)
     if settings.min_frame_tokens is not None:
         least = settings.min_frame_tokens * area * frames
     least, highest = min(least, most), most
-    if limits.max_frame_tokens < limits.video_tokens:  # the cap: the floor is a frame's there
+    if limits.capped:  # the floor is a frame's there
         ceiling = round(limits.max_frame_tokens * area)
         highest = max(min(ceiling, most // frames), int(least * 1.05)) * frames
     size = _of_video(shape, frames, least, highest)

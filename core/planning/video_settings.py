@@ -44,8 +44,10 @@ def own_limits(route: Route, video: dict[str, Any], patches: PatchGrid) -> Limit
     sampling = video.get("video_sampling") or {}  # SmolVLM's
     own = {key: video[key] for key in ("fps", "min_frames", "max_frames") if video.get(key)}
     own |= {key: sampling[key] for key in ("fps", "max_frames") if sampling.get(key)}
-    if video.get("num_frames") and not own.get("fps") and route.limits.fps is None:
-        own["max_frames"] = int(video["num_frames"])
+    if route.sampler == "glm46v":  # it has rates of its own, whatever the file says
+        own.pop("fps", None)
+    elif video.get("num_frames") and not own.get("fps") and route.name == "processor":
+        own |= {"max_frames": int(video["num_frames"]), "fps": None}
     if route.name == "processor" and not route.own_limits:
         own |= _pixel_limits(route, video, patches)
     elif route.name == "qwen-vl-utils" and video.get("cap_pixels_per_frame"):
@@ -93,7 +95,8 @@ def _pixel_limits(route: Route, video: dict[str, Any], patches: PatchGrid) -> di
         if shortest:
             own["min_frame_tokens"] = int(shortest) / patches.area
         if longest:
-            own["max_frame_tokens"] = int(longest) / patches.area
+            bound = "max_frame_tokens" if route.sizer == "per_frame" else "video_tokens"
+            own[bound] = int(longest) / patches.area
         if capped:
             own["video_tokens"] = 0.9 * int(video.get("max_video_tokens", 128_000))
     if route.sizer == "per_video":
@@ -105,4 +108,5 @@ def _pixel_limits(route: Route, video: dict[str, Any], patches: PatchGrid) -> di
             own["max_frame_tokens"] = own["video_tokens"]
         if capped:
             own["max_frame_tokens"] = int(video.get("max_video_tokens", 768))
+            own["capped"] = True
     return own

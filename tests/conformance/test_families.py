@@ -84,12 +84,11 @@ def _asked(processor: Any, info: VideoInfo, settings: Settings, card: ModelCard)
     fps = settings.fps or route.limits.fps
     words: dict[str, Any] = {"do_sample_frames": True}
     videos = processor.video_processor
-    step = card.patches.temporal_patch_size
     if route.sampler == "qwen2_vl":
         words |= {"fps": fps, "max_frames": most, "min_frames": route.limits.min_frames}
     elif route.sampler == "qwen3_vl":
         words["fps"] = fps
-        videos.max_frames = most // step * step
+        videos.max_frames = most
     elif route.sampler in ("middles", "floors", "molmo2"):
         words["num_frames"] = min(most, info.frame_count)
     elif route.sampler == "smolvlm":
