@@ -271,3 +271,25 @@ def test_reading_costs_what_must_be_decoded(
     turns = [Turn("user", "What?")]
     found = estimate(plan, info, Settings(), card, turns, devices=(CPU,), rates=rates)
     assert found.seconds.read == decoded
+
+
+@pytest.mark.parametrize(
+    ("model", "devices", "more"),
+    [
+        ("OpenGVLab/InternVL3_5-38B-HF", "4x24GiB", "8GB,4x24GiB"),
+        ("OpenGVLab/InternVL3_5-38B-HF", "4x24GiB", "4x24GiB,8GB"),
+        ("Qwen/Qwen2.5-VL-72B-Instruct", "8x24GiB", "4GiB,8x24GiB"),
+        ("Qwen/Qwen3-VL-4B-Instruct", "4xH200", "L4,4xH200"),
+    ],
+)
+def test_another_device_never_makes_it_worse(model: str, devices: str, more: str) -> None:
+    card = load_card(model)
+    info = describe_video(width=1280, height=720, duration_seconds=20, frame_rate=30)
+    chosen, turns = Settings(max_frames=16), [Turn("user", "What happens?")]
+    plan = make_plan(info, chosen, card)
+    few, many = (
+        estimate(plan, info, chosen, card, turns, devices=parse_devices(each))
+        for each in (devices, more)
+    )
+    assert few.verdict == many.verdict == "fits"
+    assert many.seconds.prefill <= few.seconds.prefill * 1.001

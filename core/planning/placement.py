@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from core.planning.devices import Device
+from core.planning.devices import Device, published
 from core.planning.memory import DeviceMemory, Load
 
 
@@ -18,34 +18,65 @@ class Placement:
     Attributes:
         mode: "single" where one device holds everything, "split" where layers are spread.
         layers: for each device the layers it holds, in order and contiguous.
+        used: the devices that hold a part of the model, by number.
         replicas: on how many of the devices the whole model would fit, each for itself.
     """
 
     mode: Literal["single", "split"]
     layers: tuple[range, ...]
+    used: tuple[int, ...]
     replicas: int
 
 
 def place(load: Load, devices: tuple[Device, ...]) -> Placement:
-    """One device if everything fits on it, otherwise contiguous layers over all of them.
+    """The fastest device that everything fits on, otherwise contiguous layers over all of them.
+
+    A device that would make it fit nowhere is left out, so that one more never makes things worse.
 
     The tower and the embeddings go with the first device, the head with the last. Each next layer
     goes where the most memory stays free with it, so that the fullest device is as free as can be
     (a device's need only grows with its layers, which makes the greedy choice the best one).
     """
     fitting = [number for number, each in enumerate(devices) if not load.whole(each).missing]
-    single = bool(fitting) or len(devices) == 1
-    if single:
-        counts = [0] * len(devices)
-        counts[fitting[0] if fitting else 0] = load.layers
+    counts = [0] * len(devices)
+    used: tuple[int, ...] = tuple(range(len(devices)))
+    if fitting or len(devices) == 1:
+        used = (max(fitting, key=lambda number: _speed(devices[number])),) if fitting else (0,)
+        counts[used[0]] = load.layers
     else:
-        counts = _balanced(load, devices)
+        used = _enough(load, devices)
+        for number, count in zip(used, _balanced(load, _among(devices, used)), strict=True):
+            counts[number] = count
     ends = accumulate(counts)
     return Placement(
-        mode="single" if single else "split",
+        mode="split" if len(used) > 1 else "single",
         layers=tuple(range(end - count, end) for end, count in zip(ends, counts, strict=True)),
+        used=used,
         replicas=len(fitting),
     )
+
+
+def _speed(device: Device) -> float:
+    known = published(device.model)
+    return known.flops if known else 0.0
+
+
+def _enough(load: Load, devices: tuple[Device, ...]) -> tuple[int, ...]:
+    """All devices, or fewer if only so it fits: a small one can be too small for its own part."""
+    used = tuple(range(len(devices)))
+    while len(used) > 1:
+        among = _among(devices, used)
+        counts = _balanced(load, among)
+        parts = [_part(load, among, place, range(n)) for place, n in enumerate(counts)]
+        if not any(part.missing for part in parts):
+            return used
+        smallest = min(used, key=lambda number: devices[number].capacity_bytes)
+        used = tuple(number for number in used if number != smallest)
+    return tuple(range(len(devices)))
+
+
+def _among(devices: tuple[Device, ...], used: tuple[int, ...]) -> tuple[Device, ...]:
+    return tuple(devices[number] for number in used)
 
 
 def _balanced(load: Load, devices: tuple[Device, ...]) -> list[int]:
@@ -72,15 +103,15 @@ def memory_on(
     load: Load, placement: Placement, devices: tuple[Device, ...]
 ) -> tuple[DeviceMemory, ...]:
     """The bytes on each device, in order; a device that stays free has none."""
-    if placement.mode == "split":
-        return tuple(
-            _part(load, devices, number, layers) for number, layers in enumerate(placement.layers)
-        )
+    among = _among(devices, placement.used)
+    parts = {
+        number: _part(load, among, place, placement.layers[number])
+        for place, number in enumerate(placement.used)
+    }
     return tuple(
-        load.whole(device)
-        if layers
-        else DeviceMemory(device=device, weights=0, kv_cache=0, activations=0, reserve=0)
-        for device, layers in zip(devices, placement.layers, strict=True)
+        parts.get(number)
+        or DeviceMemory(device=device, weights=0, kv_cache=0, activations=0, reserve=0)
+        for number, device in enumerate(devices)
     )
 
 
