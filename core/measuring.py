@@ -15,7 +15,7 @@ from typing import Any
 
 from core.errors import CheckpointError, FramewiseError, SettingsError
 from core.planning.card import ModelCard
-from core.planning.measured import Measured, Sampled
+from core.planning.measured import Measured, Sampled, told
 from core.planning.prompt import Turn, Writer, writer_for
 from core.planning.tokens import TextTokens, count_text
 
@@ -96,19 +96,11 @@ class _Asked:
         import torch
 
         shape = (len(frames.times), 3, frames.height, frames.width)
-        metadata = {
-            "total_num_frames": len(frames.times),
-            "fps": 1.0,
-            "frames_indices": list(frames.times),
-            "height": frames.height,
-            "width": frames.width,
-            "duration": frames.duration_seconds,
-        }
         try:
             return self._processor(
                 text=[self._writer.render(_TURNS)],
                 videos=[torch.empty(shape, dtype=torch.uint8, device="meta")],
-                video_metadata=[metadata],
+                video_metadata=[told(frames)],
                 do_sample_frames=False,
                 do_resize=do_resize,
                 return_metadata=True,  # some look for it themselves

@@ -53,7 +53,7 @@ def placed(found: Estimate) -> str:
     if devices == 1 or found.over:
         return ""
     if found.placement.mode == "split":
-        return f"One model, its layers split over {devices} devices."
+        return f"One model, its layers split over {len(found.placement.used)} devices."
     return f"Whole on one device: {replicas} of {devices} can hold a replica each."
 
 

@@ -18,6 +18,7 @@ from core.errors import Cancelled, CheckpointError, ContextOverflow, MemoryOverf
 from core.planning.card import ModelCard
 from core.planning.forecast import run_dtype, weight_bytes
 from core.planning.machine import GIB, Device, processor, this_machine
+from core.planning.measured import Sampled, told
 
 if TYPE_CHECKING:
     import torch
@@ -169,28 +170,23 @@ class LocalEngine:
         """What the model takes, frames as they are: neither sampled nor resized again.
 
         Only a class whose resizing nothing else can do (plan.measured says so) does its own.
-
-        The times go in as frame indices at 1 frame a second, so that the labels are the frames'
-        own times even where the rate varies (index / rate is all that the processor knows).
         """
         import torch
 
         pixels = torch.from_numpy(request.frames.pixels).permute(0, 3, 1, 2)
-        metadata = {
-            "total_num_frames": len(request.plan.times),
-            "fps": 1.0,
-            "frames_indices": list(request.plan.times),
-            "height": request.plan.height,
-            "width": request.plan.width,
-            "duration": request.plan.duration_seconds,
-        }
-        measured = request.plan.measured
+        plan = request.plan
+        frames = Sampled(
+            times=plan.times,
+            height=plan.height,
+            width=plan.width,
+            duration_seconds=plan.duration_seconds,
+        )
         inputs = self._processor(
             text=[request.prompt],
             videos=[pixels],
-            video_metadata=[metadata],
+            video_metadata=[told(frames)],
             do_sample_frames=False,
-            do_resize=measured is not None and measured.resizes,
+            do_resize=plan.measured is not None and plan.measured.resizes,
             return_metadata=True,  # some classes write their labels by it
             return_tensors="pt",
         )

@@ -215,7 +215,7 @@ def _card(
             family=family,
             patches=patches,
             routes=tuple(
-                replace(route, limits=own_limits(route, known.video, patches))
+                replace(route, limits=own_limits(family, route, known.video, patches))
                 for route in family.routes
             ),
             frame_tokens=own_frame_tokens(family, known.video),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.errors import CheckpointError
 from core.planning.families import Family, Limits, PatchGrid, Route, VideoText
@@ -57,6 +58,22 @@ class Measured:
 
 
 Measure = Callable[[Sampled], Measured]
+
+
+def told(frames: Sampled) -> dict[str, Any]:
+    """The ``video_metadata`` that goes to a processor with sampled frames.
+
+    The times go in as frame indices at 1 frame a second, so that the labels are the frames' own
+    times even where the rate varies (index / rate is all that a processor knows).
+    """
+    return {
+        "total_num_frames": len(frames.times),
+        "fps": 1.0,
+        "frames_indices": list(frames.times),
+        "height": frames.height,
+        "width": frames.width,
+        "duration": frames.duration_seconds,
+    }
 
 
 def takes_videos(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Which layer goes on which device: the one place that decides, for forecast and engine alike."""
+"""Which layer would go on which device: what the forecast of memory goes by."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Placement:
 
 
 def place(load: Load, devices: tuple[Device, ...]) -> Placement:
-    """The fastest device that everything fits on, otherwise contiguous layers over all of them.
+    """The fastest device that everything fits on, otherwise contiguous layers over several.
 
     A device that would make it fit nowhere is left out, so that one more never makes things worse.
 
@@ -44,8 +44,8 @@ def place(load: Load, devices: tuple[Device, ...]) -> Placement:
         used = (max(fitting, key=lambda number: _speed(devices[number])),) if fitting else (0,)
         counts[used[0]] = load.layers
     else:
-        used = _enough(load, devices)
-        for number, count in zip(used, _balanced(load, _among(devices, used)), strict=True):
+        used, shares = _split(load, devices)
+        for number, count in zip(used, shares, strict=True):
             counts[number] = count
     ends = accumulate(counts)
     return Placement(
@@ -61,18 +61,24 @@ def _speed(device: Device) -> float:
     return known.flops if known else 0.0
 
 
-def _enough(load: Load, devices: tuple[Device, ...]) -> tuple[int, ...]:
-    """All devices, or fewer if only so it fits: a small one can be too small for its own part."""
+def _split(load: Load, devices: tuple[Device, ...]) -> tuple[tuple[int, ...], list[int]]:
+    """Which devices to use, and how many layers each gets.
+
+    All of them, or fewer if only so it fits: a small one can be too small for its own part.
+    """
     used = tuple(range(len(devices)))
-    while len(used) > 1:
+    everywhere = used, _balanced(load, devices)
+    counts = everywhere[1]
+    while True:
         among = _among(devices, used)
-        counts = _balanced(load, among)
         parts = [_part(load, among, place, range(n)) for place, n in enumerate(counts)]
         if not any(part.missing for part in parts):
-            return used
+            return used, counts
         smallest = min(used, key=lambda number: devices[number].capacity_bytes)
         used = tuple(number for number in used if number != smallest)
-    return tuple(range(len(devices)))
+        if len(used) < 2:
+            return everywhere
+        counts = _balanced(load, _among(devices, used))
 
 
 def _among(devices: tuple[Device, ...], used: tuple[int, ...]) -> tuple[Device, ...]:

@@ -34,7 +34,7 @@ def own_frame_side(family: Family, video: dict[str, Any]) -> int | None:
     return family.frame_side and int(own or family.frame_side)
 
 
-def own_limits(route: Route, video: dict[str, Any], patches: PatchGrid) -> Limits:
+def own_limits(family: Family, route: Route, video: dict[str, Any], patches: PatchGrid) -> Limits:
     """The route's limits with the checkpoint's own put over them.
 
     Frame counts and rate hold wherever the checkpoint states them. Its pixel limits are those of
@@ -51,7 +51,8 @@ def own_limits(route: Route, video: dict[str, Any], patches: PatchGrid) -> Limit
     if route.name == "processor" and not route.own_limits:
         own |= _pixel_limits(route, video, patches)
     elif route.name == "qwen-vl-utils" and video.get("cap_pixels_per_frame"):
-        own |= _capped(video, patches)
+        of_video = any(each.sizer == "per_frame" for each in family.routes)
+        own |= _capped(video, patches, of_video=of_video)
     return replace(route.limits, **own)
 
 
@@ -64,16 +65,17 @@ def _edges(video: dict[str, Any]) -> tuple[int | None, int | None]:
     )
 
 
-def _capped(video: dict[str, Any], patches: PatchGrid) -> dict[str, float]:
+def _capped(video: dict[str, Any], patches: PatchGrid, *, of_video: bool) -> dict[str, float]:
     """Limits of a checkpoint that asks transformers for qwen-vl-utils' way with them.
 
-    Qwen3-VL's processor means tokens of a frame by ``max_video_tokens``, Qwen2-VL's of a video.
+    Qwen2-VL's processor means tokens of a video by ``max_video_tokens`` (``of_video``), Qwen3-VL's
+    those of a frame.
     """
     shortest, longest = _edges(video)
     own: dict[str, float] = {}
     if shortest:
         own["min_frame_tokens"] = max(1, int(shortest) // patches.area)
-    if patches.patch_size == 14:
+    if of_video:
         own["video_tokens"] = int(0.9 * int(video.get("max_video_tokens", 128_000)))
         if longest:
             own["max_frame_tokens"] = int(longest) // patches.area
