@@ -21,20 +21,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def read(info: VideoInfo, indices: Sequence[int], *, height: int, width: int) -> Iterator[Frame]:
+def read(
+    info: VideoInfo, indices: Sequence[int], *, height: int, width: int, threads: int
+) -> Iterator[Frame]:
     """Yield the frames at ``indices``; see core.video.reading.Reader."""
     with ExitStack() as stack:
         walk = _Walk(info, stack)
-        frame: Frame | None = None
         for index in indices:
-            if frame is None or frame.index != index:
-                picture = walk.to(index)
-                frame = Frame(
-                    index=index,
-                    seconds=walk.seconds,
-                    pixels=_scaled(picture, info, height=height, width=width),
-                )
-            yield frame
+            picture = walk.to(index)
+            yield Frame(
+                index=index,
+                seconds=walk.seconds,
+                pixels=_scaled(picture, info, height=height, width=width),
+            )
 
 
 class _Walk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,9 +57,13 @@ class Reader(Protocol):
     """What a reader's module offers. What a file is, probing.py says for all of them alike."""
 
     def read(
-        self, info: VideoInfo, indices: Sequence[int], *, height: int, width: int
+        self, info: VideoInfo, indices: Sequence[int], *, height: int, width: int, threads: int
     ) -> Iterator[Frame]:
-        """Yield the frames at ``indices`` (ascending, repeats allowed), scaled to the size."""
+        """Yield the frames at ``indices`` (ascending, none twice), scaled to the size.
+
+        Each comes once, as soon as it is decoded, in any order. At most ``threads`` decode at a
+        time. Where the iterator is closed early, nothing goes on.
+        """
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -89,10 +94,21 @@ def iter_frames(
     """
     if info.path is None:
         raise VideoError("This video is only described: there is no file to read.")
-    for frame in _reader(reader).read(info, indices, height=height, width=width):
-        if stop is not None and stop.is_set():
-            raise Cancelled
-        yield frame
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = _reader(reader).read(
+        info, sorted(set(indices)), height=height, width=width, threads=threads or 1
+    )
+    ready: dict[int, Frame] = {}
+    for place, index in enumerate(indices):
+        while index not in ready:
+            frame = next(found)
+            if stop is not None and stop.is_set():
+                raise Cancelled
+            ready[frame.index] = frame
+        if index in indices[place + 1 : place + 2]:
+            yield ready[index]
+        else:
+            yield ready.pop(index)
 
 
 def read_frames(
