@@ -51,15 +51,28 @@ def timeline(plan: Plan, info: VideoInfo) -> str:
     )
 
 
-def strip(plan: Plan, info: VideoInfo, pictures: Mapping[int, str]) -> str:
-    """The planned frames with their times; ``pictures`` are data URLs by frame index."""
-    cells = []
+def strip(
+    plan: Plan,
+    info: VideoInfo,
+    pictures: Mapping[int, str],
+    stand_ins: Mapping[int, int] | None = None,
+) -> str:
+    """The planned frames with their times; ``pictures`` are data URLs by frame index.
+
+    Until a frame's own picture is there, that of its stand-in is shown, with its own time.
+    """
+    stand_ins, cells = stand_ins or {}, []
     for index, seconds in zip(plan.indices, plan.times, strict=True):
-        picture = pictures.get(index)
+        title, near, label = f"frame {index} at {seconds:.2f} s", "", clock(seconds)
+        picture, instead = pictures.get(index), stand_ins.get(index, index)
+        if picture is None and instead in pictures:
+            picture, near = pictures[instead], ' class="fw-near"'
+            label = f"≈ {clock(info.time_of(instead))}"
+            title += texts.STAND_IN.format(instead, info.time_of(instead))
         image = f'<img src="{picture}" alt="">' if picture else "<span></span>"
         cells.append(
-            f'<a href="#t={seconds:.3f}" data-index="{index}" data-seconds="{seconds:.3f}"'
-            f' title="frame {index} at {seconds:.2f} s">{image}<b>{clock(seconds)}</b></a>'
+            f'<a href="#t={seconds:.3f}" data-index="{index}" data-seconds="{seconds:.3f}"{near}'
+            f' title="{title}">{image}<b>{label}</b></a>'
         )
     shape = f"--fw-shape:{info.width}/{info.height}"
     return f'<div class="fw-strip" style="{shape}" tabindex="0">{"".join(cells)}</div>'

@@ -50,6 +50,7 @@ MEASURED = "From the rates measured in the answers so far."
 APPROXIMATE = "Approximate: its tokenizer is not here, so text is counted by a rule."
 AT_MOST = "At most: the model drops tokens by what it sees."
 MEASURING = "Asking the model's own processor what this costs …"
+STAND_IN = "; until it is decoded, the nearest keyframe: frame {0} at {1:.2f} s"
 STAGES = {
     "reading": "Reading frames",
     "waiting": "Waiting for the model to be free",
