@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # name -> module with read(); imported when first used, since decoders are heavy
-READERS = {"pyav": "core.video.pyav"}
+READERS = {
+    "pyav": "core.video.pyav",
+    "torchcodec": "core.video.torchcodec",
+    "decord": "core.video.decord",
+}
 DEFAULT_READER = "pyav"
 
 

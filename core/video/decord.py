@@ -1,0 +1,138 @@
+"""The reader on decord: exact frames where decord can be trusted with them, refusals elsewhere.
+
+decord 0.6 (2021) decodes with FFmpeg 4. It seeks to a keyframe and counts from there, so that it
+miscounts where pictures refer over keyframes: such videos are decoded from the start in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.video.borrowed import (
+    Source,
+    fitted,
+    last_words,
+    missing,
+    packing,
+    refusal,
+    refuse_unless_due,
+    source,
+)
+from core.video.info import VideoInfo
+from core.video.reading import Frame
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CODECS = {"av1": "AV1", "gif": "GIF"}  # its FFmpeg has no decoder, or no times, for these
+CONTAINERS = {"mpegts": "MPEG transport streams", "mpeg": "MPEG program streams"}
+
+NO_SUBSTITUTES = 1e-6  # the share of damaged frames for which it may give the nearest ones
+
+
+def read(
+    info: VideoInfo, indices: Sequence[int], *, height: int, width: int, threads: int
+) -> Iterator[Frame]:
+    """Yield the frames at ``indices``; see core.video.reading.Reader."""
+    library = load()
+    found = source("decord", info)
+    pictures = _Pictures(library, found, threads=threads, may_seek=_may_seek(found))
+    for index in indices:
+        yield Frame(
+            index=index,
+            seconds=found.times[index],
+            pixels=fitted(pictures.at(index), height=height, width=width),
+        )
+
+
+def load() -> Any:
+    """The library.
+
+    Raises:
+        SettingsError: it is not installed, or does not load.
+    """
+    try:
+        import decord
+    except ImportError as error:
+        raise missing(
+            "decord",
+            f"decord is not installed ({last_words(error)})",
+            remedy="On Linux with x86_64, run pip install -r requirements.txt -c constraints.txt; "
+            "elsewhere there is no package of it.",
+        ) from error
+    except (RuntimeError, OSError) as error:
+        raise missing(
+            "decord",
+            f"decord is installed, but does not load ({last_words(error)})",
+            remedy="Install it again.",
+        ) from error
+    decord.logging.set_level(decord.logging.QUIET)  # its errors are raised as well
+    return decord
+
+
+def _may_seek(found: Source) -> bool:
+    """Refuse what decord is known to read wrongly; whether it may jump in the rest."""
+    info = found.info
+    if info.codec in CODECS:
+        raise refusal(found, f"it has no decoder for {CODECS[info.codec]}")
+    if info.container in CONTAINERS:
+        raise refusal(found, f"it loses its place in {CONTAINERS[info.container]}")
+    if found.rivals:
+        raise refusal(found, f"it cannot choose among {found.rivals + 1} video streams of one size")
+    packed = packing(found)
+    if packed.discarded:
+        raise refusal(found, f"it shows the {packed.discarded} frames that an edit list hides")
+    return not packed.open_groups
+
+
+class _Pictures:
+    """The pictures of one file, at full size and upright: decord turns them by itself."""
+
+    def __init__(self, library: Any, found: Source, *, threads: int, may_seek: bool) -> None:
+        self._found, self._may_seek = found, may_seek
+        self._failures = (library.base.DECORDError, RuntimeError, StopIteration)
+        self._next = 0  # the index of the picture that comes without seeking
+        try:
+            self._video = library.VideoReader(
+                str(found.path), num_threads=threads, fault_tol=NO_SUBSTITUTES
+            )
+            seconds = self._video.get_frame_timestamp(range(len(self._video)))[:, 0]
+        except (library.base.DECORDError, RuntimeError, AssertionError) as error:
+            raise refusal(found, last_words(error)) from error
+        if len(self._video) != len(found.times):
+            raise refusal(found, f"it counts {len(self._video):,} frames of {len(found.times):,}")
+        self._seconds = seconds.astype(np.float64) - float(seconds[0])
+
+    def at(self, index: int) -> NDArray[np.uint8]:
+        """The picture of frame ``index``, which is later than the one before."""
+        refuse_unless_due(self._found, index, float(self._seconds[index]))
+        try:
+            if self._may_seek:
+                picture = self._video[index]
+            else:
+                if index > self._next:
+                    self._video.skip_frames(index - self._next)
+                picture = self._video.next()
+        except self._failures as error:
+            at = f"{self._found.times[index]:.2f} s"
+            raise refusal(
+                self._found, f"nothing is decoded at {at} ({last_words(error)})"
+            ) from error
+        self._next = index + 1
+        pixels: NDArray[np.uint8] = picture.asnumpy()
+        self._check_size(pixels)
+        return pixels
+
+    def _check_size(self, pixels: NDArray[np.uint8]) -> None:
+        """Another size is another stream than the one a player shows."""
+        found = self._found
+        size = (found.width, found.height)
+        due = size[::-1] if found.info.rotation in (90, 270) else size
+        if pixels.shape[1::-1] != due:
+            width, height = pixels.shape[1::-1]
+            raise refusal(
+                found, f"it gives a picture of {width}x{height} instead of {due[0]}x{due[1]}"
+            )
