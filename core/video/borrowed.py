@@ -7,6 +7,7 @@ for it unseen.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from core.video.opening import opened, packets, video_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+IN_ITS_SOURCES = re.compile(r"\S+\.(?:cc|cpp|h):\d+[:,] (?:\[[^\]]*\] )?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,8 @@ class Packing:
     """How the pictures lie in the file, as far as it matters to a library that seeks.
 
     Attributes:
-        open_groups: some pictures after a keyframe are shown before it, and refer over it.
+        open_groups: some pictures after a keyframe are shown before it, and refer over it; or
+            the file does not say when they are shown.
         discarded: packets whose pictures are decoded but not to be shown.
     """
 
@@ -94,10 +98,12 @@ def packing(found: Source) -> Packing:
     newest_keyframe, open_groups, discarded = None, False, 0
     with opened(found.path) as container:
         for packet in packets(container, video_stream(container, found.path)):
-            if packet.size == 0 or packet.pts is None:
+            if packet.size == 0:
                 continue
             discarded += packet.is_discard
-            if packet.is_keyframe:
+            if packet.pts is None:
+                open_groups = True
+            elif packet.is_keyframe:
                 newest_keyframe = packet.pts
             elif newest_keyframe is not None and packet.pts < newest_keyframe:
                 open_groups = True
@@ -147,6 +153,9 @@ def fitted(
 
 
 def last_words(error: BaseException) -> str:
-    """What a library's error says, on one line and short, without addresses in its sources."""
-    text = " ".join(str(error).split())
-    return text.rstrip(".")[-160:] or type(error).__name__
+    """What a library's error says, on one line and short.
+
+    "[03:31:19] /src/video_reader.cc:270: [/clips/a.avi] No frames." -> "No frames"
+    """
+    text = IN_ITS_SOURCES.split(" ".join(str(error).split()))[-1]
+    return text.rstrip(".")[:200] or type(error).__name__

@@ -113,8 +113,8 @@ class _Pictures:
             if self._may_seek:
                 picture = self._video[index]
             else:
-                if index > self._next:
-                    self._video.skip_frames(index - self._next)
+                for _ in range(self._next, index):
+                    self._video.next()  # its skip_frames() seeks
                 picture = self._video.next()
         except self._failures as error:
             at = f"{self._found.times[index]:.2f} s"

@@ -140,11 +140,16 @@ def collect(frames: Iterable[Frame]) -> Frames:
     )
 
 
-def _reader(name: str) -> Reader:
+def check_reader(name: str) -> None:
+    """Raise SettingsError unless there is such a reader, be its library installed or not."""
     if name not in READERS:
         raise SettingsError(
             f"There is no reader {name!r}.", remedy=f"Choose one of: {', '.join(READERS)}."
         )
+
+
+def _reader(name: str) -> Reader:
+    check_reader(name)
     module: Any = importlib.import_module(READERS[name])
     return cast(Reader, module)
 

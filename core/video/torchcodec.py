@@ -6,8 +6,10 @@ Its own scaling while decoding is bilinear, so Pillow's bicubic is used instead,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from typing import Any
 
+from core.errors import SettingsError
 from core.video.borrowed import (
     Source,
     fitted,
@@ -74,11 +76,11 @@ def load() -> Any:
     return decoders
 
 
-def _not_loaded() -> Exception:
+def _not_loaded() -> SettingsError:
     return missing(
         "torchcodec",
-        "torchcodec is installed, but finds no FFmpeg libraries (versions 4 to 9), or not the "
-        "torch it was built for",
+        f"torchcodec {version('torchcodec')} is installed, but finds no FFmpeg libraries (versions "
+        f"4 to 9), or does not go with torch {version('torch')}",
         remedy="Install FFmpeg (on Debian and Ubuntu: apt-get install ffmpeg; with conda: conda "
         "install ffmpeg), and torch and torchcodec from the same index.",
     )
