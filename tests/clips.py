@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -88,10 +89,7 @@ CLIPS: dict[str, Clip] = {
         Clip(name="ntsc.mov", rate=NTSC, options=X264),
         Clip(name="h264.mkv", container="matroska", options=X264, sound=True),
         Clip(name="h264.ts", container="mpegts", options=X264),
-        Clip(  # neither of the next two says when its pictures are shown
-            name="h264.avi", container="avi", options=X264 | {"g": "12", "bf": "0"}
-        ),
-        Clip(name="raw.h264", container="h264", options=X264 | {"g": "12"}),
+        Clip(name="h264.avi", container="avi", options=X264 | {"g": "12", "bf": "0"}),
         Clip(name="h264.flv", container="flv", options=X264),
         Clip(
             name="mpeg4.avi",
@@ -267,12 +265,11 @@ def write(clip: Clip, folder: Path) -> Path:
     """Encode ``clip`` into ``folder``, and give the file."""
     path = folder / clip.name
     with av.open(str(path), "w", options=clip.muxing) as container:
-        streams = [_video_stream(container, clip, width=clip.width, height=clip.height)]
-        if clip.second_picture:  # a smaller one that comes first, as in a preview track
-            small_width, small_height = clip.second_picture
-            streams.insert(
-                0, _video_stream(container, clip, width=small_width, height=small_height)
-            )
+        streams = [  # a second picture comes first in the file, as a preview track does
+            _video_stream(container, clip, width=width, height=height)
+            for width, height in filter(None, (clip.second_picture, (clip.width, clip.height)))
+        ]
+        streams[-1].disposition = Disposition.default  # the one that a player shows
         sound = (
             container.add_stream("aac" if clip.container == "mov" else "mp2", rate=48000)
             if clip.sound

@@ -36,7 +36,7 @@ class Source:
         path, times: those of ``info``, which are there when there is a file.
         stream_index: the stream a player shows, among streams of all kinds.
         width, height: pixels as coded, before rotation and pixel aspect.
-        rivals: other video streams of just this size, cover pictures left aside.
+        rivals: width and height of each other video stream, cover pictures left aside.
     """
 
     reader: str
@@ -46,7 +46,7 @@ class Source:
     stream_index: int
     width: int
     height: int
-    rivals: int
+    rivals: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +73,11 @@ def source(reader: str, info: VideoInfo) -> Source:
         raise VideoError("This video is only described: there is no file to read.")
     with opened(info.path) as container:
         stream = video_stream(container, info.path)
-        size = (stream.width, stream.height)
-        rivals = [
-            other
+        rivals = tuple(
+            (other.width, other.height)
             for other in container.streams.video
-            if other.index != stream.index
-            and not other.disposition & Disposition.attached_pic
-            and (other.width, other.height) == size
-        ]
+            if other.index != stream.index and not other.disposition & Disposition.attached_pic
+        )
         return Source(
             reader=reader,
             info=info,
@@ -89,7 +86,7 @@ def source(reader: str, info: VideoInfo) -> Source:
             stream_index=stream.index,
             width=stream.width,
             height=stream.height,
-            rivals=len(rivals),
+            rivals=rivals,
         )
 
 

@@ -2,6 +2,8 @@
 
 decord 0.6 (2021) decodes with FFmpeg 4. It seeks to a keyframe and counts from there, so that it
 miscounts where pictures refer over keyframes: such videos are decoded from the start in one pass.
+It decodes ahead without a limit, so that it scales (bicubic) and turns the pictures itself: at full
+size a slow reader would have the whole video in memory.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import numpy as np
 
 from core.video.borrowed import (
     Source,
-    fitted,
     last_words,
     missing,
     packing,
@@ -39,13 +40,12 @@ def read(
     """Yield the frames at ``indices``; see core.video.reading.Reader."""
     library = load()
     found = source("decord", info)
-    pictures = _Pictures(library, found, threads=threads, may_seek=_may_seek(found))
+    may_seek = _may_seek(found)
+    _check_choice(library, found)
+    options = {"num_threads": threads, "height": height, "width": width}
+    pictures = _Pictures(library, found, options, may_seek=may_seek)
     for index in indices:
-        yield Frame(
-            index=index,
-            seconds=found.times[index],
-            pixels=fitted(pictures.at(index), height=height, width=width),
-        )
+        yield Frame(index=index, seconds=found.times[index], pixels=pictures.at(index))
 
 
 def load() -> Any:
@@ -80,27 +80,42 @@ def _may_seek(found: Source) -> bool:
         raise refusal(found, f"it has no decoder for {CODECS[info.codec]}")
     if info.container in CONTAINERS:
         raise refusal(found, f"it loses its place in {CONTAINERS[info.container]}")
-    if found.rivals:
-        raise refusal(found, f"it cannot choose among {found.rivals + 1} video streams of one size")
     packed = packing(found)
     if packed.discarded:
         raise refusal(found, f"it shows the {packed.discarded} frames that an edit list hides")
     return not packed.open_groups
 
 
-class _Pictures:
-    """The pictures of one file, at full size and upright: decord turns them by itself."""
+def _check_choice(library: Any, found: Source) -> None:
+    """Refuse where decord, which cannot be told, takes another stream than a player shows."""
+    if not found.rivals:
+        return
+    size = (found.width, found.height)
+    alike = 1 + found.rivals.count(size)
+    if alike > 1:
+        raise refusal(found, f"it cannot choose among {alike} video streams of {size[0]}x{size[1]}")
+    due = size[::-1] if found.info.rotation in (90, 270) else size
+    taken = _Pictures(library, found, {"num_threads": 1}, may_seek=False).at(0).shape[1::-1]
+    if taken != due:
+        raise refusal(
+            found,
+            f"it takes the video stream of {taken[0]}x{taken[1]}, not that of {due[0]}x{due[1]}",
+        )
 
-    def __init__(self, library: Any, found: Source, *, threads: int, may_seek: bool) -> None:
+
+class _Pictures:
+    """The pictures of one file, upright: decord turns them by itself."""
+
+    def __init__(
+        self, library: Any, found: Source, options: dict[str, int], *, may_seek: bool
+    ) -> None:
         self._found, self._may_seek = found, may_seek
-        self._failures = (library.base.DECORDError, RuntimeError, StopIteration)
+        self._failures = (library.base.DECORDError, RuntimeError, AssertionError, StopIteration)
         self._next = 0  # the index of the picture that comes without seeking
         try:
-            self._video = library.VideoReader(
-                str(found.path), num_threads=threads, fault_tol=NO_SUBSTITUTES
-            )
+            self._video = library.VideoReader(str(found.path), fault_tol=NO_SUBSTITUTES, **options)
             seconds = self._video.get_frame_timestamp(range(len(self._video)))[:, 0]
-        except (library.base.DECORDError, RuntimeError, AssertionError) as error:
+        except self._failures as error:
             raise refusal(found, last_words(error)) from error
         if len(self._video) != len(found.times):
             raise refusal(found, f"it counts {len(self._video):,} frames of {len(found.times):,}")
@@ -122,17 +137,11 @@ class _Pictures:
                 self._found, f"nothing is decoded at {at} ({last_words(error)})"
             ) from error
         self._next = index + 1
-        pixels: NDArray[np.uint8] = picture.asnumpy()
-        self._check_size(pixels)
-        return pixels
+        return _without_padding(picture.asnumpy())
 
-    def _check_size(self, pixels: NDArray[np.uint8]) -> None:
-        """Another size is another stream than the one a player shows."""
-        found = self._found
-        size = (found.width, found.height)
-        due = size[::-1] if found.info.rotation in (90, 270) else size
-        if pixels.shape[1::-1] != due:
-            width, height = pixels.shape[1::-1]
-            raise refusal(
-                found, f"it gives a picture of {width}x{height} instead of {due[0]}x{due[1]}"
-            )
+
+def _without_padding(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB alone: decord takes the padding of some narrow rows (72 pixels) for more channels."""
+    height, width, _ = pixels.shape
+    rows = pixels.reshape(height, -1)[:, : width * 3]
+    return np.ascontiguousarray(rows.reshape(height, width, 3))
