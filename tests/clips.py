@@ -213,6 +213,16 @@ CLIPS: dict[str, Clip] = {
             Clip(name=f"turned_{angle}.mp4", rotation=angle, options=X264, frames=30)
             for angle in (90, 180, 270)
         ),
+        *(
+            Clip(
+                name=f"turned_{angle}.mkv",
+                container="matroska",
+                rotation=angle,
+                options=X264,
+                frames=30,
+            )
+            for angle in (90, 180)
+        ),
         Clip(name="wide_pixels.mp4", pixel_aspect=Fraction(4, 3), options=X264, frames=30),
         Clip(
             name="turned_wide_pixels.mp4",

@@ -46,6 +46,8 @@ REFUSALS: dict[str, dict[str, str]] = {
         "h264.avi": "it gives the frame at .* s was wanted",
         "uncounted.avi": "broken metadata",
         "two_alike.mp4": "it cannot choose among 2 video streams of 96x64",
+        "turned_90.mkv": "it does not turn the picture by the 90 degrees due",
+        "turned_180.mkv": "it does not turn the picture by the 180 degrees due",
         "edited.mp4": "it shows the 5 frames that an edit list hides",
         "damaged.avi": "nothing is decoded at 0.08 s",
     },

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CODECS = {"av1": "AV1", "gif": "GIF"}  # its FFmpeg has no decoder, or no times, for these
 CONTAINERS = {"mpegts": "MPEG transport streams", "mpeg": "MPEG program streams"}
-
+TURNED = ("mov",)  # the containers of which it knows how the picture is to be turned
 NO_SUBSTITUTES = 1e-6  # the share of damaged frames for which it may give the nearest ones
 
 
@@ -80,6 +80,8 @@ def _may_seek(found: Source) -> bool:
         raise refusal(found, f"it has no decoder for {CODECS[info.codec]}")
     if info.container in CONTAINERS:
         raise refusal(found, f"it loses its place in {CONTAINERS[info.container]}")
+    if info.rotation and info.container not in TURNED:
+        raise refusal(found, f"it does not turn the picture by the {info.rotation} degrees due")
     packed = packing(found)
     if packed.discarded:
         raise refusal(found, f"it shows the {packed.discarded} frames that an edit list hides")
@@ -87,19 +89,19 @@ def _may_seek(found: Source) -> bool:
 
 
 def _check_choice(library: Any, found: Source) -> None:
-    """Refuse where decord, which cannot be told, takes another stream than a player shows."""
-    if not found.rivals:
+    """Refuse where decord, which cannot be told, takes another stream or way up than a player."""
+    sideways = found.info.rotation in (90, 270)
+    if not found.rivals and not sideways:
         return
     size = (found.width, found.height)
     alike = 1 + found.rivals.count(size)
     if alike > 1:
         raise refusal(found, f"it cannot choose among {alike} video streams of {size[0]}x{size[1]}")
-    due = size[::-1] if found.info.rotation in (90, 270) else size
+    due = size[::-1] if sideways else size
     taken = _Pictures(library, found, {"num_threads": 1}, may_seek=False).at(0).shape[1::-1]
     if taken != due:
         raise refusal(
-            found,
-            f"it takes the video stream of {taken[0]}x{taken[1]}, not that of {due[0]}x{due[1]}",
+            found, f"it shows a picture of {taken[0]}x{taken[1]}, not that of {due[0]}x{due[1]}"
         )
 
 
