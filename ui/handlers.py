@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
 from core.planning import rough_rates
 from core.video import probe
+from core.video.reading import DEFAULT_READER
 from ui import controls, meter, render, texts
 from ui.choosing import Chooser, without_plan
 from ui.pending import Wanted
@@ -38,8 +39,8 @@ class Handlers:
     for which targets.py plans.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, *, reader: str = DEFAULT_READER) -> None:
+        self.engine, self.reader = engine, reader
         self.sessions = Sessions()
         self.rates = rough_rates(engine.devices())
         self.chooser = Chooser(engine, self.follow)
@@ -157,7 +158,9 @@ class Handlers:
         """Fill ``exchange`` as the events come; yields what to show while there are no words."""
         events: queue.Queue[Event | BaseException | None] = queue.Queue()
         work = threading.Thread(
-            target=_forward, args=(self.engine, foreseen, stop, events), daemon=True
+            target=_forward,
+            args=(answer(self.engine, foreseen, stop=stop, reader=self.reader), events),
+            daemon=True,
         )
         work.start()
         waiting = "…"
@@ -231,15 +234,10 @@ class Handlers:
         }
 
 
-def _forward(
-    engine: Engine,
-    foreseen: Foreseen,
-    stop: threading.Event,
-    events: queue.Queue[Event | BaseException | None],
-) -> None:
-    """Run in a thread: whatever happens there, its reader hears of it."""
+def _forward(answering: Iterator[Event], events: queue.Queue[Event | BaseException | None]) -> None:
+    """Run in a thread: whatever happens there, who waits for events hears of it."""
     try:
-        for event in answer(engine, foreseen, stop=stop):
+        for event in answering:
             events.put(event)
         events.put(None)
     except BaseException as error:

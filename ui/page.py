@@ -13,6 +13,7 @@ from core.planning.card import DEMO_MODEL, ModelCard
 from core.planning.families import Route
 from core.planning.machine import THIS_MACHINE
 from core.planning.presets import PRESETS
+from core.video.reading import DEFAULT_READER
 from ui import controls, texts
 from ui.examples import ASSETS, EXAMPLES, examples
 from ui.handlers import Handlers
@@ -20,13 +21,13 @@ from ui.targets import Choices, model_choices, places
 from ui.wiring import Parts, wire
 
 
-def launch(engine: Engine, *, host: str, port: int) -> None:
-    """Serve the page for ``engine`` until interrupted.
+def launch(engine: Engine, *, host: str, port: int, reader: str = DEFAULT_READER) -> None:
+    """Serve the page for ``engine`` until interrupted; ``reader`` decodes the videos.
 
     Raises:
         SettingsError: the address is taken or not this machine's.
     """
-    page = build(engine)
+    page = build(engine, reader=reader)
     page.queue(max_size=64, default_concurrency_limit=4)
     try:
         page.launch(server_name=host, server_port=port, **launch_options())
@@ -60,9 +61,9 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def build(engine: Engine) -> gr.Blocks:
+def build(engine: Engine, *, reader: str = DEFAULT_READER) -> gr.Blocks:
     """The page for one engine."""
-    handlers = Handlers(engine)
+    handlers = Handlers(engine, reader=reader)
     with gr.Blocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 86400)
     ) as page:
