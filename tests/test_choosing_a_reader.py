@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from command_line import Command
+from core.planning import DEMO_MODEL, load_card
 from core.video.reading import READERS
+from fake_engine import FakeEngine
+from ui.handlers import Handlers
+from ui.sessions import Session
 
 HAS_DECORD = (platform.system(), platform.machine()) == ("Linux", "x86_64")
 needs_decord = pytest.mark.skipif(not HAS_DECORD, reason="there is no decord for this platform")
@@ -57,3 +64,22 @@ def test_doctor_says_which_readers_work_here(framewise: Command) -> None:
     for reader, fault in readers.items():
         assert (fault or f"The reader {reader} works.") in words
         assert fault is None or "Or choose the reader pyav." in fault
+
+
+def test_the_page_reads_with_the_reader_chosen_there(clip_file: Callable[[str], Path]) -> None:
+    """decord cannot decode AV1 and says so; the page's own choice has it read."""
+    handlers = Handlers(FakeEngine(load_card(str(DEMO_MODEL)), words=["Seen."]))
+    session = Session()
+    handlers.open_video(str(clip_file("av1.mp4")), session, {}, "")
+
+    async def said(reader: str) -> dict[str, Any]:
+        values = {"strategy": "uniform", "max_frames": 4, "reader": reader}
+        return [each async for each in handlers.ask(session, values, "What happens?")][-1]
+
+    def run(reader: str) -> dict[str, Any]:
+        with ThreadPoolExecutor(1) as pool:  # browser tests keep an event loop in this thread
+            return pool.submit(asyncio.run, said(reader)).result()
+
+    if HAS_DECORD:
+        assert "The reader decord cannot read av1.mp4" in run("decord")["notice"]
+    assert "Seen." in run("pyav")["chat"][-1]["content"]

@@ -35,12 +35,12 @@ Message = dict[str, Any]
 class Handlers:
     """What the page's events call.
 
-    ``values`` are the controls' values: settings by their names, and ``model`` and ``devices``,
-    for which targets.py plans.
+    ``values`` are the controls' values: settings by their names, ``model`` and ``devices``, for
+    which targets.py plans, and the ``reader`` of the frames.
     """
 
-    def __init__(self, engine: Engine, *, reader: str = DEFAULT_READER) -> None:
-        self.engine, self.reader = engine, reader
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self.sessions = Sessions()
         self.rates = rough_rates(engine.devices())
         self.chooser = Chooser(engine, self.follow)
@@ -135,7 +135,9 @@ class Handlers:
                 "notice": "",
                 "busy": True,
             }
-            async for waiting in self._listen(foreseen, exchange, stop):
+            reader = values.get("reader") or DEFAULT_READER
+            answering = answer(self.engine, foreseen, stop=stop, reader=reader)
+            async for waiting in self._listen(answering, foreseen, exchange):
                 yield {"chat": _messages(session, waiting=waiting)}
             if stop.is_set() and not exchange.answer:
                 raise Cancelled
@@ -153,16 +155,11 @@ class Handlers:
             stop.set()
 
     async def _listen(
-        self, foreseen: Foreseen, exchange: Exchange, stop: threading.Event
+        self, answering: Iterator[Event], foreseen: Foreseen, exchange: Exchange
     ) -> AsyncIterator[str]:
         """Fill ``exchange`` as the events come; yields what to show while there are no words."""
         events: queue.Queue[Event | BaseException | None] = queue.Queue()
-        work = threading.Thread(
-            target=_forward,
-            args=(answer(self.engine, foreseen, stop=stop, reader=self.reader), events),
-            daemon=True,
-        )
-        work.start()
+        threading.Thread(target=_forward, args=(answering, events), daemon=True).start()
         waiting = "…"
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
