@@ -34,7 +34,9 @@ SHARE_OF_FREE_MEMORY = 0.8
 
 def probe_seconds(file_bytes: int) -> float:
     """How long probing a file of this size may take."""
-    return min(LONGEST_PROBE_SECONDS, BASE_SECONDS + file_bytes / PROBED_BYTES_PER_SECOND)
+    return float(
+        min(LONGEST_PROBE_SECONDS, round(BASE_SECONDS + file_bytes / PROBED_BYTES_PER_SECOND))
+    )
 
 
 def read_seconds(info: VideoInfo, indices: Sequence[int], *, height: int, width: int) -> float:
@@ -45,7 +47,7 @@ def read_seconds(info: VideoInfo, indices: Sequence[int], *, height: int, width:
     decoded = decoded_pictures(info.keyframes, indices) * pixels / DECODED_PIXELS_PER_SECOND
     scaled = len(indices) * height * width / SCALED_PIXELS_PER_SECOND
     passed = (indices[-1] + 1) * pixels / PASSED_PIXELS_PER_SECOND
-    return BASE_SECONDS + decoded + scaled + passed
+    return float(round(BASE_SECONDS + decoded + scaled + passed))
 
 
 def decoded_pictures(keyframes: Sequence[int], indices: Sequence[int]) -> int:

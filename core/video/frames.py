@@ -52,6 +52,13 @@ def collect(frames: Iterable[Frame]) -> Frames:
     )
 
 
+def no_frames(*, height: int, width: int) -> Frames:
+    """Those of an empty plan."""
+    import numpy as np
+
+    return Frames(pixels=np.empty((0, height, width, 3), np.uint8), seconds=(), indices=())
+
+
 def _together(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Frames x height x width x 3."""
     import numpy as np

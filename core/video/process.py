@@ -57,12 +57,17 @@ class Worker:
         return self._process is not None and self._process.poll() is None
 
     def ask(self, request: dict[str, Any], *, descriptor: int | None) -> None:
-        """Hand over a request, as soon as the process is ready; OSError or EOFError if it died."""
+        """Hand over a request, as soon as the process is ready, and see it begun.
+
+        Raises:
+            EOFError, OSError: it died before; where it ``is_ready``, that was while it waited.
+        """
         if not self.is_ready:
             channel.receive(self._end)
             self.is_ready = True
         self.requests += 1
         channel.send(self._end, request, descriptor=descriptor)
+        channel.receive(self._end)
 
     def reply(self) -> dict[str, Any]:
         """The next message; EOFError or OSError when it died, ValueError for nonsense."""

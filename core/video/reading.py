@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from core.errors import Cancelled, SettingsError, VideoError
 from core.video import budget, sandbox
 from core.video.buffer import Buffer
-from core.video.frames import Frame, Frames, collect
+from core.video.frames import Frame, Frames, collect, no_frames
 from core.video.info import VideoInfo
 from core.video.request import Task
 from core.video.wire import info_from_json, info_to_json
@@ -116,6 +116,8 @@ def read_frames(
     reader: str = DEFAULT_READER,
 ) -> Frames:
     """The frames at ``indices`` (ascending), scaled to ``height`` x ``width``; see iter_frames."""
+    if not indices:
+        return no_frames(height=height, width=width)
     return collect(iter_frames(info, indices, height=height, width=width, stop=stop, reader=reader))
 
 

@@ -56,6 +56,10 @@ class Task:
     reader: str = "pyav"
 
 
+class DiedWaitingError(Exception):
+    """The worker died before it began with this request, which another one can have."""
+
+
 class Request:
     """A task in the hands of a worker, with a thread that watches the clock and the stop event."""
 
@@ -65,24 +69,34 @@ class Request:
         self._guard = threading.Thread(target=self._watch, daemon=True, name="frames-guard")
         self._verdict: FramewiseError | None = None
         self._paused_since: float | None = None
-        self._ends_at = math.inf
+        self._seconds = self._ends_at = math.inf
         self.resident = 0
         self.sound = False  # whether the worker has kept to the rules and can be asked again
 
     def messages(self, buffer: Buffer | None) -> Iterator[dict[str, Any]]:
-        """What the job yields; see Sandbox.run for what is raised."""
-        self._ends_at = time.monotonic() + START_SECONDS
+        """What the job yields; see Sandbox.run for what is raised.
+
+        Raises:
+            DiedWaitingError: nothing has been done.
+        """
+        waited = self._worker.is_ready  # it has served before, and may have died since
+        self._limit(self._task.deadline_seconds if waited else START_SECONDS)
         self._guard.start()
+        begun = False
         try:
             self._worker.ask(self._order(buffer), descriptor=buffer.descriptor if buffer else None)
-            self._ends_at = time.monotonic() + self._task.deadline_seconds
+            begun = True
+            self._limit(self._task.deadline_seconds)
             while "given" in (reply := self._worker.reply()):
                 self._paused_since = time.monotonic()
                 yield reply["given"]
                 self._ends_at += time.monotonic() - self._paused_since
                 self._paused_since = None
         except (EOFError, OSError) as error:
-            raise self._why() from error
+            why = self._why()
+            if waited and not begun and self._verdict is None:
+                raise DiedWaitingError from error
+            raise why from error
         except ValueError as error:
             raise self._failed(f"answered with {error}", DAMAGED) from error
         if "error" in reply:
@@ -99,6 +113,9 @@ class Request:
         self._over.set()
         if self._guard.ident is not None and self._guard is not threading.current_thread():
             self._guard.join()
+
+    def _limit(self, seconds: float) -> None:
+        self._seconds, self._ends_at = seconds, time.monotonic() + seconds
 
     def _watch(self) -> None:
         while not self._over.wait(POLL_SECONDS):
@@ -134,9 +151,9 @@ class Request:
         return self._failed(f"failed with {message}", DAMAGED)
 
     def _late(self) -> VideoError:
-        limit = self._task.deadline_seconds
         return self._failed(
-            f"took longer than {limit:,.0f} s and was stopped", f"{DAMAGED} Or ask for less of it."
+            f"took longer than {self._seconds:,g} s and was stopped",
+            f"{DAMAGED} Or ask for less of it.",
         )
 
     def _why(self) -> FramewiseError:
@@ -149,8 +166,9 @@ class Request:
         status, said = self._worker.reap()
         log.warning("A decoding process died (status %s): %s", status, said or "no last words")
         if not self._worker.is_ready:
+            reason = said.splitlines()[-1] if said else "it said nothing"
             return VideoError(
-                f"The decoding process did not start (exit code {status}): {said[-200:]}",
+                f"The decoding process did not start (exit code {status}): {reason[:200]}.",
                 remedy="Run 'python app.py doctor', or install Framewise again.",
             )
         return self._fate(status)

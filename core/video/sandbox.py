@@ -18,7 +18,7 @@ from typing import Any
 from core.errors import Cancelled
 from core.video.buffer import Buffer
 from core.video.process import Worker
-from core.video.request import Request, Task
+from core.video.request import DiedWaitingError, Request, Task
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +54,19 @@ class Sandbox:
             VideoError: the process crashed, ran out of memory or took too long.
             Cancelled: ``stop`` was set.
         """
-        worker = self._take(task.reader, stop)
-        request = self._busy[worker] = Request(worker, task, stop=stop)
-        try:
-            yield from request.messages(buffer)
-        finally:
-            request.end()
-            sound = request.sound and request.resident < MOST_RESIDENT_BYTES
-            self._give_back(worker, healthy=sound)
+        begun = False
+        while not begun:
+            worker = self._take(task.reader, stop)
+            request = self._busy[worker] = Request(worker, task, stop=stop)
+            try:
+                yield from request.messages(buffer)
+                begun = True
+            except DiedWaitingError:
+                pass  # a fresh worker never says so: this comes to an end
+            finally:
+                request.end()
+                sound = request.sound and request.resident < MOST_RESIDENT_BYTES
+                self._give_back(worker, healthy=sound)
 
     def warm(self, reader: str = "pyav") -> None:
         """Start a process for the first request, unless one is there; it gets ready by itself."""

@@ -75,10 +75,12 @@ def _carry_out(
 ) -> dict[str, Any]:
     """Do the job, its messages sent as they come; the last word on it."""
     try:
+        channel.send(end, {"begun": True})
         limits.allow(**request["limits"])
         with _shared(request["buffer_bytes"], descriptor) as buffer:
             for message in jobs[request["job"]](request["arguments"], buffer):
                 channel.send(end, {"given": message})
+        return {"done": True, "resident_bytes": limits.resident_bytes()}
     except FramewiseError as error:
         return {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}
     except MemoryError:
@@ -88,7 +90,6 @@ def _carry_out(
     except BaseException as error:
         said = "".join(traceback.format_exception(error))
         return {"error": "defect", "message": repr(error)[:300], "trace": said[-4000:]}
-    return {"done": True, "resident_bytes": limits.resident_bytes()}
 
 
 @contextmanager
