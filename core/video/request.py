@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from core import errors
 from core.errors import Cancelled, FramewiseError, VideoError
@@ -67,7 +67,8 @@ class Request:
         self._worker, self._task, self._stop = worker, task, stop
         self._over = threading.Event()
         self._guard = threading.Thread(target=self._watch, daemon=True, name="frames-guard")
-        self._verdict: FramewiseError | None = None
+        # not the error itself: it would keep its traceback, and that the frames' memory
+        self._killed_for: Literal["stop", "deadline"] | None = None
         self._paused_since: float | None = None
         self._seconds = self._ends_at = math.inf
         self.resident = 0
@@ -93,10 +94,10 @@ class Request:
                 self._ends_at += time.monotonic() - self._paused_since
                 self._paused_since = None
         except (EOFError, OSError) as error:
-            why = self._why()
-            if waited and not begun and self._verdict is None:
+            self.end()
+            if waited and not begun and self._killed_for is None:
                 raise DiedWaitingError from error
-            raise why from error
+            raise self._why() from error
         except ValueError as error:
             raise self._failed(f"answered with {error}", DAMAGED) from error
         if "error" in reply:
@@ -120,10 +121,10 @@ class Request:
     def _watch(self) -> None:
         while not self._over.wait(POLL_SECONDS):
             if self._stop is not None and self._stop.is_set():
-                self._verdict = Cancelled()
+                self._killed_for = "stop"
             elif self._paused_since is None and time.monotonic() > self._ends_at:
-                self._verdict = self._late()
-            if self._verdict is not None:
+                self._killed_for = "deadline"
+            if self._killed_for is not None:
                 self._worker.kill()
                 return
 
@@ -150,17 +151,13 @@ class Request:
         log.warning("%s of %s: %s", self._task.job, self._task.what, reply.get("trace"))
         return self._failed(f"failed with {message}", DAMAGED)
 
-    def _late(self) -> VideoError:
-        return self._failed(
-            f"took longer than {self._seconds:,g} s and was stopped",
-            f"{DAMAGED} Or ask for less of it.",
-        )
-
     def _why(self) -> FramewiseError:
         """What the process died of."""
-        self.end()
-        if self._verdict is not None:
-            return self._verdict
+        if self._killed_for == "stop":
+            return Cancelled()
+        if self._killed_for == "deadline":
+            how = f"took longer than {self._seconds:,g} s and was stopped"
+            return self._failed(how, f"{DAMAGED} Or ask for less of it.")
         if not self._worker.died():
             return self._failed("closed its connection", DAMAGED)
         status, said = self._worker.reap()
