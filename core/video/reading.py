@@ -121,13 +121,18 @@ def read_frames(
     return collect(iter_frames(info, indices, height=height, width=width, stop=stop, reader=reader))
 
 
+def check_reader(name: str) -> None:
+    """Raise SettingsError unless there is such a reader, be its library installed or not."""
+    if name not in READERS:
+        raise SettingsError(
+            f"There is no reader {name!r}.", remedy=f"Choose one of: {', '.join(READERS)}."
+        )
+
+
 def _task(info: VideoInfo, wanted: Sequence[int], *, height: int, width: int, reader: str) -> Task:
     if info.path is None:
         raise VideoError("This video is only described: there is no file to read.")
-    if reader not in READERS:
-        raise SettingsError(
-            f"There is no reader {reader!r}.", remedy=f"Choose one of: {', '.join(READERS)}."
-        )
+    check_reader(reader)
     if wanted[0] < 0 or wanted[-1] >= info.frame_count:
         raise VideoError(
             f"Frame {wanted[0] if wanted[0] < 0 else wanted[-1]:,} is not among the "
