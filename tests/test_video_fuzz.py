@@ -19,6 +19,7 @@ from clips import CLIPS
 from core.errors import FramewiseError, VideoError
 from core.video import probe, read_frames
 from damaging import mutated
+from holding import assert_back_to, holdings
 
 NAMES = ["h264.mp4", "h264.mkv", "vp9.webm", "mpeg4.avi", "h264.ts", "animation.gif"]
 COUNT = int(os.environ.get("FRAMEWISE_FUZZ", 75 * len(NAMES))) // len(NAMES)
@@ -36,7 +37,7 @@ def test_damage_ends_in_frames_or_a_clear_error(
 ) -> None:
     whole, me = clip_file(name).read_bytes(), psutil.Process()
     _outcome(clip_file(name))
-    left = (me.num_fds(), me.num_threads(), len(me.children()))
+    left = holdings()
     memory, outcomes = me.memory_info().rss, Counter[str]()
     file = tmp_path / f"damaged{Path(name).suffix}"
     for seed in range(FIRST_SEED, FIRST_SEED + COUNT):
@@ -52,7 +53,7 @@ def test_damage_ends_in_frames_or_a_clear_error(
     assert outcomes["frames"] >= COUNT // 20
     assert outcomes["refused"] >= COUNT // 20
     print(f"{name}: {dict(outcomes)}")
-    assert (me.num_fds(), me.num_threads(), len(me.children())) == left
+    assert_back_to(left)
     assert me.memory_info().rss - memory < 64 * MIB
     assert CLIPS[name].frames == probe(clip_file(name)).frame_count
 

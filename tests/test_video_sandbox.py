@@ -26,6 +26,7 @@ from core.video import iter_frames, probe, read_frames
 from core.video.buffer import Buffer
 from core.video.request import Task
 from core.video.sandbox import Sandbox
+from holding import assert_back_to, holdings
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 2**20
@@ -302,14 +303,13 @@ def test_nothing_piles_up(sandbox: Sandbox) -> None:
             next(messages)
             messages.close()
 
-    me = psutil.Process()
     round_()
-    before = (me.num_fds(), me.num_threads(), len(me.children()))
+    before = holdings()
     gc.disable()
     try:
         for _ in range(3):
             round_()
-        assert (me.num_fds(), me.num_threads(), len(me.children())) == before
+        assert_back_to(before)
     finally:
         gc.enable()
 
