@@ -207,6 +207,16 @@ def test_a_process_killed_while_it_waits_is_replaced(sandbox: Sandbox) -> None:
     assert _ask(sandbox, "echo")[0]["pid"] != pid
 
 
+def test_a_process_of_each_reader_is_kept(sandbox: Sandbox) -> None:
+    """One with torch in it takes seconds to start."""
+    readers = ["pyav", "torchcodec", "decord", "another", "one more"]
+    first, second = (
+        [_ask(sandbox, "echo", reader=reader)[0]["pid"] for reader in readers] for _ in range(2)
+    )
+    assert first == second
+    assert len(set(first)) == len(readers)
+
+
 def test_closing_early_kills_at_once(sandbox: Sandbox) -> None:
     messages = sandbox.run(_task("spin"))
     pid = next(messages)["pid"]

@@ -134,10 +134,11 @@ class Sandbox:
                 worker.reap()
             else:
                 self._idle.append(worker)
-            while len(self._idle) > self._most:
-                oldest = self._idle.pop(0)
-                oldest.kill()
-                oldest.reap()
+            alike = [each for each in self._idle if each.reader == worker.reader]
+            if len(alike) > self._most:  # of each reader: starting another's takes seconds
+                self._idle.remove(alike[0])
+                alike[0].kill()
+                alike[0].reap()
             self._changed.notify_all()
         if not healthy:
             self._replace(worker.reader)
