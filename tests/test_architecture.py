@@ -25,6 +25,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "ui": HEAVY - {"gradio"} | {"app"},
     "tests/clips.py": {"core", "ui", "app"},
     "tests/bad_files.py": {"core", "ui", "app"},
+    "tests/damaging.py": {"core", "ui", "app"},
 }
 
 # room -> what it may import only inside a function, so that importing it costs little
