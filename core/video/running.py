@@ -41,6 +41,7 @@ class Runs:
             raise VideoError("This video is only described: there is no file to read.")
         self._path, self._times, self._info, self._stack = info.path, info.frame_times, info, stack
         self._threads, self._stop = threads, stop
+        self._fresh = False
         self._open()
 
     def pictures(self, task: Task) -> Iterator[tuple[int, VideoFrame]]:
@@ -85,7 +86,7 @@ class Runs:
         seconds = self._info.start_seconds + self._times[keyframe]
         self._fresh = False
         try:
-            ticks = round(seconds / float(self._stream.time_base or 1))
+            ticks = round(seconds / self._tick)
             self._container.seek(ticks, stream=self._stream, backward=True)
         except av.error.FFmpegError:
             return  # this file has no seeking
@@ -107,14 +108,15 @@ class Runs:
         self._stream = video_stream(self._container, self._path)
         self._stream.thread_type = "AUTO" if self._threads > 1 else "NONE"
         self._stream.codec_context.thread_count = self._threads
+        self._tick = float(self._stream.time_base or 1)
         self._tells = _tells_unneeded(self._stream)
-        self._fresh = True
+        self._fresh = True  # nothing has been read yet
 
     def _index_at(self, pts: int | None) -> int | None:
         """Which frame is shown at that time; None where the table has none."""
         if pts is None:
             return None
-        seconds = pts * float(self._stream.time_base or 0) - self._info.start_seconds
+        seconds = pts * self._tick - self._info.start_seconds
         index = bisect.bisect_left(self._times, seconds - SAME_TIME)
         if index == len(self._times) or self._times[index] > seconds + SAME_TIME:
             return None
