@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
+
 from bench_peers import PEERS  # noqa: E402
 from bench_report import machine, write_section  # noqa: E402
-
 from core.video import VideoInfo, probe  # noqa: E402
 
 RATE, GOP, GOPS_ENCODED = 30, 250, 15
@@ -61,13 +61,15 @@ def main() -> None:
 
     say("## Reading\n")
     say(machine("av", "decord", "qwen-vl-utils", "transformers", "torch") + "\n")
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+    with tempfile.TemporaryDirectory() as passing:
         for name in ENCODINGS:
-            if name.split(",")[0] in options.encodings.split(","):
-                clip = Path(folder) / "clip.mp4"
-                make_clip(
-                    clip, seconds=options.seconds, size=(width, height), options=ENCODINGS[name]
-                )
+            preset = name.split(",")[0]
+            if preset in options.encodings.split(","):
+                folder = Path(options.folder or passing)
+                clip = folder / f"{preset}-{options.seconds}s-{options.size}.mp4"
+                if not clip.exists():
+                    size = (width, height)
+                    make_clip(clip, seconds=options.seconds, size=size, options=ENCODINGS[name])
                 for line in _table(clip, name, options):
                     say(line)
     if options.write:
@@ -85,7 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=300, help="seconds that a reader may take")
     parser.add_argument("--peers", default="", help="only these, by commas; default: all")
     parser.add_argument("--encodings", default="veryfast,ultrafast", help="of the clip, by commas")
-    parser.add_argument("--folder", help="where the clip is kept meanwhile")
+    parser.add_argument("--folder", help="where the clips are kept for the next time")
     parser.add_argument("--write", action="store_true", help="put the table into BENCHMARKS.md")
     return parser.parse_args()
 
@@ -104,7 +106,7 @@ def _table(clip: Path, encoding: str, options: argparse.Namespace) -> Iterator[s
     for text in options.frames.split(","):
         count = int(text)
         every = np.linspace(0, info.frame_count - 1, count).round().astype(int).tolist()
-        jobs = {name: every for name in chosen}
+        jobs = dict.fromkeys(chosen, every)
         found = yield from _rows(clip, jobs, str(count), options, ours=OURS)
         keys = _nearest_keyframes(info, every)
         label = f"{len(keys)} keyframes for {count}"
@@ -188,7 +190,8 @@ def make_clip(path: Path, *, seconds: int, size: tuple[int, int], options: dict[
             frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with av.open(str(part)) as source, av.open(str(path), "w") as container:
+    whole = path.with_suffix(".whole.mp4")
+    with av.open(str(part)) as source, av.open(str(whole), "w") as container:
         stream, first = container.add_stream_from_template(source.streams.video[0]), 0
         base = source.streams.video[0].time_base or Fraction(1)
         once: list[Any] = [packet for packet in source.demux(video=0) if packet.size]
@@ -202,6 +205,7 @@ def make_clip(path: Path, *, seconds: int, size: tuple[int, int], options: dict[
                 container.mux(copy)
             first += frames
     part.unlink()
+    whole.rename(path)
 
 
 def _pictures(count: int, width: int, height: int) -> Iterator[np.ndarray[Any, Any]]:
@@ -209,7 +213,7 @@ def _pictures(count: int, width: int, height: int) -> Iterator[np.ndarray[Any, A
     random = np.random.default_rng(0)
     land = _landscape(random, height, width * 2)
     tint = [(_landscape(random, height // 2, width) // 4 + 96).astype(np.uint8) for _ in "uv"]
-    grain = random.normal(0, 2.0, (8, height, width)).astype(np.int16)
+    grain = random.normal(0, 1.0, (8, height, width)).astype(np.int16)
     for number in range(count):
         left = int(width / 2 * (1 + np.sin(number / 90)))
         luma = land[:, left : left + width] + np.roll(grain[number % 8], number * 37, axis=1)
@@ -223,10 +227,10 @@ def _pictures(count: int, width: int, height: int) -> Iterator[np.ndarray[Any, A
 
 
 def _landscape(random: np.random.Generator, height: int, width: int) -> np.ndarray[Any, Any]:
-    """Noise with the spectrum of a natural picture: amplitude falls with frequency."""
+    """Noise with the spectrum of a natural picture: amplitude falls as frequency rises."""
     spectrum = np.fft.rfft2(random.normal(size=(height, width)))
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-    spectrum /= np.maximum(np.hypot(rows, columns), 1 / width)
+    spectrum /= np.maximum(np.hypot(rows, columns), 1 / width) ** 1.5
     plane = np.fft.irfft2(spectrum, s=(height, width))
     scaled = 128 + 45 * (plane - plane.mean()) / plane.std()
     return scaled.clip(20, 230).astype(np.int16)

@@ -1,4 +1,4 @@
-"""The reader on PyAV: exact frames, decoded in parallel, scaled while they are converted."""
+"""The reader on PyAV: exact frames, decoded in parallel, scaled at once."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BYTES_PER_PIXEL = 1.5  # 8 bit, 4:2:0
+SCALING = (
+    Interpolation.BICUBIC
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.ACCURATE_RND
+)
 
 
 def read(
@@ -50,7 +56,7 @@ class _Hand:
     ) -> None:
         self._info, self._size, self._threads, self._stop = info, size, threads, stop
         self._stack = ExitStack()
-        self._scaler = VideoReformatter()
+        self._converter, self._scaler = VideoReformatter(), VideoReformatter()
         self._runs: Runs | None = None
         self._walk: Walk | None = None
 
@@ -98,17 +104,17 @@ class _Hand:
         return Frame(index=index, seconds=seconds, pixels=pixels)
 
     def _rgb(self, picture: VideoFrame) -> NDArray[np.uint8]:
-        """Scale (bicubic) and convert in one go, then turn: height x width x 3."""
+        """Convert, scale (bicubic), then turn: height x width x 3.
+
+        In two steps, since scaling chroma apart from luma is 2 to 8 of 255 away from scaling the
+        picture as it is seen, which is what image processors do; it costs 2 ms more at 1280x720.
+        """
         height, width = self._size
         if self._info.rotation in (90, 270):
             height, width = width, height
+        seen = self._converter.reformat(picture, format="rgb24", threads=self._threads)
         scaled = self._scaler.reformat(
-            picture,
-            width=width,
-            height=height,
-            format="rgb24",
-            interpolation=Interpolation.BICUBIC,
-            threads=self._threads,
+            seen, width=width, height=height, interpolation=SCALING, threads=self._threads
         )
         pixels = scaled.to_ndarray()
         if self._info.rotation:
