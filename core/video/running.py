@@ -83,21 +83,35 @@ class Runs:
             self._fresh = False
             yield from self._filled()
             return
-        seconds = self._info.start_seconds + self._times[keyframe]
         self._fresh = False
+        before = self._info.keyframes[
+            max(0, bisect.bisect_left(self._info.keyframes, keyframe) - 1)
+        ]
+        for target in (keyframe, before):
+            if self._jump(target) and (first := self._skip_to(keyframe)) is not None:
+                yield first
+                yield from self._rest
+                return
+
+    def _jump(self, index: int) -> bool:
+        seconds = self._info.start_seconds + self._times[index]
         try:
             ticks = round(seconds / self._tick)
             self._container.seek(ticks, stream=self._stream, backward=True)
         except av.error.FFmpegError:
-            return  # this file has no seeking
-        found = False
-        for packet in self._filled():
+            return False  # this file has no seeking
+        self._rest = self._filled()
+        return True
+
+    def _skip_to(self, keyframe: int) -> Packet[VideoStream] | None:
+        """The packet of ``keyframe``; None where the jump landed behind it, as in MPEG-TS."""
+        for packet in self._rest:
             index = self._index_at(packet.pts)
-            found = found or (index == keyframe and packet.is_keyframe)
-            if found:
-                yield packet
-            elif index is None or index > keyframe or self._stop.is_set():
-                return
+            if index == keyframe and packet.is_keyframe:
+                return packet
+            if self._stop.is_set() or (index is not None and index > keyframe):
+                break
+        return None
 
     def _filled(self) -> Iterator[Packet[VideoStream]]:
         return (packet for packet in packets(self._container, self._stream) if packet.size)
