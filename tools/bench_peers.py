@@ -18,10 +18,7 @@ Work = Iterator[int]  # yields 0 when it has imported, then the number of frames
 
 
 def framewise(path: str, indices: list[int], height: int, width: int) -> Work:
-    import av  # noqa: F401
-    import numpy  # noqa: F401
-
-    from core.video import probe, read_frames
+    from core.video import probe, probing, pyav, read_frames  # noqa: F401
 
     yield 0
     yield len(read_frames(probe(path), indices, height=height, width=width).indices)
