@@ -68,7 +68,7 @@ def _goes_on(start: int, wanted: list[int], *, keyframe: int) -> bool:
 def crew(tasks_count: int, *, threads: int, picture_bytes: int) -> Crew:
     """Share ``threads`` out: a decoder for each, more threads for each where tasks are few.
 
-    Large pictures (8K: 100 MB for each 1.5 s of reading ahead) leave room for fewer decoders.
+    Large pictures (8K: 50 MB each) leave room for fewer decoders.
     """
     room = max(1, PICTURE_BYTES // max(1, PICTURES_HELD * picture_bytes))
     decoders = max(1, min(threads, tasks_count, room))
