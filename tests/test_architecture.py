@@ -34,8 +34,10 @@ LATE: dict[str, set[str]] = {
     "core": HEAVY | {"tokenizers", "jinja2", "huggingface_hub"},
     "ui": HEAVY - {"gradio"},
 }
-READS_VIDEO = {"core/video/opening.py", "core/video/probing.py", "core/video/pyav.py",
-               "core/video/borrowed.py"}  # fmt: skip
+READS_VIDEO = {
+    f"core/video/{name}.py"
+    for name in ("opening", "probing", "pyav", "running", "walking", "borrowed")
+}
 
 
 def _files(room: str) -> list[Path]:

@@ -103,9 +103,12 @@ def _table(container: InputContainer, stream: VideoStream) -> _Table | None:
     if not shown or len({pts for pts, _, _ in shown}) < len(shown):
         return None
     tick = float(stream.time_base or Fraction(1, 1000))
+    # AVI numbers its packets as they are decoded: where that is not as they are shown, only a
+    # count of the pictures from the start tells which is which, and there is nowhere to jump to.
+    counted = container.format.name == "avi" and stream.codec_context.has_b_frames
     return _Table(
         seconds=[pts * tick for pts, _, _ in shown],
-        keyframes=[index for index, (_, is_key, _) in enumerate(shown) if is_key],
+        keyframes=[index for index, (_, is_key, _) in enumerate(shown) if is_key and not counted],
         last_duration=shown[-1][2] * tick,
     )
 
