@@ -32,6 +32,7 @@ from core.planning.presets import preset
 from core.planning.prompt import writer_for
 from core.video.info import VideoInfo
 from core.video.reading import collect, iter_frames
+from core.video.wanted import FrameSource
 
 PROGRESS_SECONDS = 0.3
 
@@ -122,8 +123,16 @@ def require(foreseen: Foreseen) -> None:
     check(foreseen.estimate, foreseen.card, remedy=remedy)
 
 
-def answer(engine: Engine, foreseen: Foreseen, *, stop: threading.Event) -> Iterator[Event]:
+def answer(
+    engine: Engine,
+    foreseen: Foreseen,
+    *,
+    stop: threading.Event,
+    frames_from: FrameSource = iter_frames,
+) -> Iterator[Event]:
     """Read the planned frames and let the engine answer the last turn.
+
+    ``frames_from`` is a store's ``frames`` where they may have been read before.
 
     Raises:
         QuestionError: the last turn is empty.
@@ -133,7 +142,7 @@ def answer(engine: Engine, foreseen: Foreseen, *, stop: threading.Event) -> Iter
     """
     require(foreseen)
     plan, begun = foreseen.plan, time.perf_counter()
-    reading = iter_frames(
+    reading = frames_from(
         foreseen.info, plan.indices, height=plan.height, width=plan.width, stop=stop
     )
     frames, told = [], begun

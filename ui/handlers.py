@@ -17,7 +17,8 @@ from core.asking import Foreseen, answer, require
 from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
 from core.planning import rough_rates
-from core.video import probe
+from core.video import iter_frames, probe
+from core.video.wanted import FrameSource
 from ui import controls, meter, render, texts
 from ui.choosing import Chooser, without_plan
 from ui.pending import Wanted
@@ -38,8 +39,9 @@ class Handlers:
     for which targets.py plans.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, frames_from: FrameSource = iter_frames) -> None:
         self.engine = engine
+        self.frames_from = frames_from
         self.sessions = Sessions()
         self.rates = rough_rates(engine.devices())
         self.chooser = Chooser(engine, self.follow)
@@ -157,7 +159,9 @@ class Handlers:
         """Fill ``exchange`` as the events come; yields what to show while there are no words."""
         events: queue.Queue[Event | BaseException | None] = queue.Queue()
         work = threading.Thread(
-            target=_forward, args=(self.engine, foreseen, stop, events), daemon=True
+            target=_forward,
+            args=(self.engine, self.frames_from, foreseen, stop, events),
+            daemon=True,
         )
         work.start()
         waiting = "…"
@@ -233,13 +237,14 @@ class Handlers:
 
 def _forward(
     engine: Engine,
+    frames_from: FrameSource,
     foreseen: Foreseen,
     stop: threading.Event,
     events: queue.Queue[Event | BaseException | None],
 ) -> None:
     """Run in a thread: whatever happens there, its reader hears of it."""
     try:
-        for event in answer(engine, foreseen, stop=stop):
+        for event in answer(engine, foreseen, stop=stop, frames_from=frames_from):
             events.put(event)
         events.put(None)
     except BaseException as error:

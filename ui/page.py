@@ -13,6 +13,8 @@ from core.planning.card import DEMO_MODEL, ModelCard
 from core.planning.families import Route
 from core.planning.machine import THIS_MACHINE
 from core.planning.presets import PRESETS
+from core.video import iter_frames
+from core.video.wanted import FrameSource
 from ui import controls, texts
 from ui.examples import ASSETS, EXAMPLES, examples
 from ui.handlers import Handlers
@@ -20,13 +22,13 @@ from ui.targets import Choices, model_choices, places
 from ui.wiring import Parts, wire
 
 
-def launch(engine: Engine, *, host: str, port: int) -> None:
+def launch(engine: Engine, *, host: str, port: int, frames_from: FrameSource = iter_frames) -> None:
     """Serve the page for ``engine`` until interrupted.
 
     Raises:
         SettingsError: the address is taken or not this machine's.
     """
-    page = build(engine)
+    page = build(engine, frames_from=frames_from)
     page.queue(max_size=64, default_concurrency_limit=4)
     try:
         page.launch(server_name=host, server_port=port, **launch_options())
@@ -60,9 +62,9 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def build(engine: Engine) -> gr.Blocks:
+def build(engine: Engine, *, frames_from: FrameSource = iter_frames) -> gr.Blocks:
     """The page for one engine."""
-    handlers = Handlers(engine)
+    handlers = Handlers(engine, frames_from=frames_from)
     with gr.Blocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 86400)
     ) as page:

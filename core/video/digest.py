@@ -101,7 +101,7 @@ def _pieces(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:
 
 
 class Digests:
-    """The digests of files that were looked at, in memory and in a folder of one small file each."""
+    """The digests of files that were looked at, in memory and as one small file each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

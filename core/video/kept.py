@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from core.errors import Cancelled
 from core.video.reading import Frame
@@ -30,7 +30,6 @@ MANIFEST = "manifest.json"
 THREADS = max(2, min(4, os.cpu_count() or 1))
 BACKLOG = 4 * THREADS  # pictures that wait to be encoded, or are decoded ahead
 
-ImageFormat = Literal["jpeg", "png"]
 # Chroma at full size, since small frames of drawn things lose their edges first. PNG at its
 # quickest: its pixels are exact at any level.
 SAVING: dict[str, dict[str, Any]] = {
@@ -39,7 +38,7 @@ SAVING: dict[str, dict[str, Any]] = {
 }
 
 
-class Spoilt(Exception):  # noqa: N818
+class Spoilt(Exception):
     """A folder is not what its manifest says; it never leaves the store."""
 
 
@@ -75,7 +74,7 @@ class Kept:
         return tuple(each.seconds for each in self.pictures)
 
     def loaded(self) -> list[bytes]:
-        """Every file as it is coded, each compared with its checksum; Spoilt if one is not right."""
+        """Every file as it is coded, compared with its checksum; Spoilt if one is not right."""
         with ThreadPoolExecutor(THREADS, thread_name_prefix="kept") as pool:
             return list(pool.map(self._load, self.pictures))
 
@@ -158,7 +157,7 @@ def open_kept(folder: Path, indices: Sequence[int], *, height: int, width: int) 
 class Keeping:
     """Puts a reading into ``folder``, which is its own until it is complete, frame by frame."""
 
-    def __init__(self, folder: Path, image_format: ImageFormat, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, folder: Path, image_format: str, pool: ThreadPoolExecutor) -> None:
         self.folder = folder
         self._format, self._pool = image_format, pool
         self._pictures: list[Future[Picture]] = []

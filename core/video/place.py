@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.video.kept import ImageFormat
 from core.video.store import MAX_AGE_SECONDS, MAX_BYTES, FrameStore
 
 log = logging.getLogger(__name__)
@@ -39,9 +38,13 @@ def open_store(
     *,
     max_bytes: int = MAX_BYTES,
     max_age_seconds: float = MAX_AGE_SECONDS,
-    image_format: ImageFormat = "jpeg",
+    image_format: str = "jpeg",
 ) -> FrameStore | None:
-    """The store in ``folder`` (the default one for None), None where it cannot be written."""
+    """The store in ``folder`` (the default one for None), None where it cannot be written.
+
+    Raises:
+        SettingsError: no such ``image_format``; see core.video.kept.SAVING.
+    """
     place = default_folder() if folder is None else folder.expanduser()
     try:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)  # frames can be private

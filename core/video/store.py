@@ -7,7 +7,6 @@ again, and a disk that is full or read-only only means that nothing is kept.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import threading
@@ -15,60 +14,20 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
 
-from core.errors import FramewiseError, SettingsError, VideoError
-from core.video.digest import Digests, Mark, mark_of
+from core.errors import FramewiseError, SettingsError
+from core.video.digest import Digests, mark_of
 from core.video.eviction import TEMPORARY, remove, sweep
 from core.video.info import VideoInfo
-from core.video.kept import MANIFEST, SAVING, VERSION, ImageFormat, Keeping, Kept, Spoilt, open_kept
+from core.video.kept import MANIFEST, SAVING, Keeping, Kept, Spoilt, open_kept
 from core.video.reading import DEFAULT_READER, Frame, iter_frames
+from core.video.wanted import Wanted, wanted
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 4 * 2**30
 MAX_AGE_SECONDS = 30 * 24 * 3600.0
-
-
-class FrameSource(Protocol):
-    """Where frames come from: core.video.iter_frames, or a store's ``frames``."""
-
-    def __call__(
-        self,
-        info: VideoInfo,
-        indices: Sequence[int],
-        *,
-        height: int,
-        width: int,
-        stop: threading.Event | None = None,
-        reader: str = DEFAULT_READER,
-    ) -> Iterator[Frame]:
-        """Yield the frames at ``indices`` (ascending); see core.video.reading.iter_frames."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    """Which frames of which file, and how; ``indices`` ascend, none twice."""
-
-    info: VideoInfo
-    path: Path
-    mark: Mark | None
-    indices: tuple[int, ...]
-    height: int
-    width: int
-    reader: str
-
-    def name(self, digest: str, image_format: str) -> str:
-        """The folder's name. The times are in it: a file probed before it changed has others."""
-        info = self.info
-        times = [info.time_of(index) for index in self.indices]
-        shown = (info.width, info.height, info.rotation, info.start_seconds)
-        facts = (self.indices, self.height, self.width, self.reader, image_format, VERSION)
-        plan = blake2b(json.dumps([facts, times, shown]).encode(), digest_size=16)
-        return f"{digest}-{plan.hexdigest()}"
 
 
 class FrameStore:
@@ -80,7 +39,7 @@ class FrameStore:
         *,
         max_bytes: int = MAX_BYTES,
         max_age_seconds: float = MAX_AGE_SECONDS,
-        image_format: ImageFormat = "jpeg",
+        image_format: str = "jpeg",
     ) -> None:
         """Keep up to ``max_bytes`` in ``folder``, nothing unused for ``max_age_seconds``.
 
@@ -94,7 +53,7 @@ class FrameStore:
             )
         self.folder = folder
         self._max_bytes, self._max_age_seconds = max_bytes, max_age_seconds
-        self._format: ImageFormat = image_format
+        self._format = image_format
         self._digests = Digests(folder / "digests")
         self._encoders = ThreadPoolExecutor(2, thread_name_prefix="encode")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="keep")
@@ -122,7 +81,7 @@ class FrameStore:
             VideoError: a frame cannot be decoded, or the video has no file.
             Cancelled: ``stop`` was set; it is looked at before each frame.
         """
-        reading = _reading(info, indices, height=height, width=width, reader=reader)
+        reading = wanted(info, indices, height=height, width=width, reader=reader)
         found = self._look_up(reading, stop)
         frames = self._first(reading, stop) if found is None else self._again(reading, *found, stop)
         frame = None
@@ -146,7 +105,7 @@ class FrameStore:
         Raises:
             FramewiseError: they are read, but the folder does not take them.
         """
-        reading = _reading(info, indices, height=height, width=width, reader=reader)
+        reading = wanted(info, indices, height=height, width=width, reader=reader)
         found = self._look_up(reading, stop)
         if found is None:
             for _ in self._first(reading, stop):
@@ -167,7 +126,7 @@ class FrameStore:
         wait_for(tuple(self._finishing))
 
     def _look_up(
-        self, reading: _Reading, stop: threading.Event | None
+        self, reading: Wanted, stop: threading.Event | None
     ) -> tuple[Kept, list[bytes]] | None:
         """What is kept, whole and checked; what is spoilt is removed."""
         if reading.mark is None:
@@ -195,7 +154,7 @@ class FrameStore:
         return kept, coded
 
     def _again(
-        self, reading: _Reading, kept: Kept, coded: list[bytes], stop: threading.Event | None
+        self, reading: Wanted, kept: Kept, coded: list[bytes], stop: threading.Event | None
     ) -> Iterator[Frame]:
         given = 0
         try:
@@ -207,7 +166,7 @@ class FrameStore:
             remove(kept.folder)
             yield from self._decoded(reading, reading.indices[given:], stop)
 
-    def _first(self, reading: _Reading, stop: threading.Event | None) -> Iterator[Frame]:
+    def _first(self, reading: Wanted, stop: threading.Event | None) -> Iterator[Frame]:
         keeping = self._begin(reading)
         try:
             for frame in self._decoded(reading, reading.indices, stop):
@@ -225,7 +184,7 @@ class FrameStore:
                 remove(keeping.folder)
 
     def _decoded(
-        self, reading: _Reading, indices: Sequence[int], stop: threading.Event | None
+        self, reading: Wanted, indices: Sequence[int], stop: threading.Event | None
     ) -> Iterator[Frame]:
         return iter_frames(
             reading.info,
@@ -236,7 +195,7 @@ class FrameStore:
             reader=reading.reader,
         )
 
-    def _begin(self, reading: _Reading) -> Keeping | None:
+    def _begin(self, reading: Wanted) -> Keeping | None:
         """A folder to keep a reading in; None where nothing can be kept."""
         if reading.mark is None or self._refused or not reading.indices:
             return None
@@ -250,7 +209,7 @@ class FrameStore:
             return None
         return Keeping(folder, self._format, self._encoders)
 
-    def _finish(self, reading: _Reading, keeping: Keeping) -> None:
+    def _finish(self, reading: Wanted, keeping: Keeping) -> None:
         """In a thread of its own: hash the file, write the manifest, give the folder its name."""
         try:
             size = keeping.finish(height=reading.height, width=reading.width)
@@ -276,25 +235,6 @@ class FrameStore:
         self._finishing.discard(done)
         if done.exception() is not None:
             log.error("A defect while frames were kept", exc_info=done.exception())
-
-
-def _reading(
-    info: VideoInfo, indices: Sequence[int], *, height: int, width: int, reader: str
-) -> _Reading:
-    if info.path is None:
-        raise VideoError("This video is only described: there is no file to read.")
-    mark = None
-    with contextlib.suppress(OSError):  # the reader says what is wrong with the file
-        mark = mark_of(info.path)
-    return _Reading(
-        info=info,
-        path=info.path,
-        mark=mark,
-        indices=tuple(sorted(set(indices))),
-        height=height,
-        width=width,
-        reader=reader,
-    )
 
 
 def _touch(file: Path) -> None:
