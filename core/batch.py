@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -44,6 +44,7 @@ class _Ready:
     asked: Asked
     foreseen: Foreseen
     frames: tuple[Frame, ...]
+    read_seconds: float
 
 
 def keep_frames(
@@ -174,9 +175,10 @@ def _prepare(
     turns = [Turn("user", asked.question)]
     foreseen = foresee(info, asked.settings, card, turns, devices=devices)
     require(foreseen)
-    plan = foreseen.plan
-    frames = frames_from(info, plan.indices, height=plan.height, width=plan.width, stop=stop)
-    return _Ready(asked=asked, foreseen=foreseen, frames=tuple(frames))
+    plan, begun = foreseen.plan, time.perf_counter()
+    frames = tuple(frames_from(info, plan.indices, height=plan.height, width=plan.width, stop=stop))
+    read_seconds = time.perf_counter() - begun
+    return _Ready(asked=asked, foreseen=foreseen, frames=frames, read_seconds=read_seconds)
 
 
 def _probed(asked: Asked, stop: threading.Event) -> VideoInfo:
@@ -205,5 +207,10 @@ def _answer(engine: Engine, stop: threading.Event, ready: _Ready, asked: Asked) 
         elif isinstance(event, Finished):
             if event.reason == "stopped":
                 raise Cancelled
+            event = replace(  # as if it had been asked alone: the frames were read before
+                event,
+                read_seconds=event.read_seconds + ready.read_seconds,
+                seconds_to_first_token=event.seconds_to_first_token + ready.read_seconds,
+            )
             return {**asked.head, **answered_record(ready.foreseen, "".join(pieces), event)}
     raise FramewiseError("The engine ended without a reply.", remedy="Ask again.")
