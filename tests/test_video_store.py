@@ -214,6 +214,10 @@ SPOILT = {
     "an empty manifest": (MANIFEST, lambda file: file.write_bytes(b"")),
     "a manifest cut off": (MANIFEST, _cut),
     "a bit of the manifest": (MANIFEST, _flip),
+    "a time of the manifest": (
+        MANIFEST,
+        lambda file: file.write_text(file.read_text().replace('"seconds": 0.0', '"seconds": 9.0')),
+    ),
     "a manifest of something else": (MANIFEST, lambda file: file.write_text("[1]")),
     "a deep manifest": (MANIFEST, lambda file: file.write_text("[" * 100_000)),
     "a binary manifest": (MANIFEST, lambda file: file.write_bytes(bytes(range(256)))),
@@ -229,12 +233,13 @@ def test_what_is_spoilt_is_read_again(
     store: FrameStore, info: VideoInfo, name: str, spoil: Callable[[Path], object]
 ) -> None:
     first = read(store, info)
+    whole = {each.name: each.read_bytes() for each in entry(store).iterdir()}
     spoil(entry(store) / name)
     again = read(store, info)
     assert numbers_of([each.pixels for each in again]) == list(INDICES)
     assert [each.seconds for each in again] == [each.seconds for each in first]
     read(store, info)  # what fails only while it is decoded is kept at the next reading
-    assert is_kept(store, info, first)
+    assert {each.name: each.read_bytes() for each in entry(store).iterdir()} == whole
 
 
 @pytest.mark.parametrize("text", ["", "x" * 64, "0" * 63, "é" * 64], ids=len)
@@ -527,7 +532,9 @@ def test_a_known_file_is_not_hashed_again(tmp_path: Path) -> None:
     time.sleep(2.1)
     digest = Digests(notes).find(file)
     assert Digests(notes).known(mark_of(file)) == digest
+    was = file.stat()
     file.write_bytes(b"CONTENT")
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))  # as some programs do
     assert Digests(notes).known(mark_of(file)) is None
 
 

@@ -216,8 +216,11 @@ class FrameStore:
             digest = self._digests.find(reading.path)
             if size <= self._max_bytes and mark_of(reading.path) == reading.mark:
                 final = self.folder / reading.name(digest, self._format)
-                if not final.exists():  # another process was quicker
+                try:
                     keeping.folder.rename(final)
+                except OSError:
+                    if not final.exists():  # another process was quicker
+                        raise
                 self._room_bytes -= size
         except (OSError, ValueError) as error:
             log.warning("The frames of %s are not kept: %s", reading.path.name, error)
