@@ -23,8 +23,13 @@ HOW = {"exact": "evenly spread", "keyframes": "keyframes"}
 
 def read_once(video: Path, how: str, count: int, folder: Path | None) -> None:
     """Print the seconds until the last frame is there, and until everything is on the disk."""
+    import numpy  # noqa: F401  # whoever uses frames has it already
+    from PIL import Image
+
     from core.video import iter_frames, probe
     from core.video.store import FrameStore
+
+    Image.preinit()
 
     info = probe(video)
     if how == "keyframes":
