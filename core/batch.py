@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -79,12 +80,14 @@ def answer_all(
     prepare = partial(_attempt, partial(_prepare, card, devices, frames_from, stop))
     engine: Engine | None = None
     try:
-        for ready in unordered(prepare, requests, workers=workers, stop=stop):
-            if isinstance(ready, _Ready):
-                engine = engine or load()
-                yield _attempt(partial(_answer, engine, stop, ready), ready.asked)
-            else:
-                yield ready
+        # closed by name: Ctrl-C in the engine must end the reading, not wait for it
+        with closing(unordered(prepare, requests, workers=workers, stop=stop)) as prepared:
+            for ready in prepared:
+                if isinstance(ready, _Ready):
+                    engine = engine or load()
+                    yield _attempt(partial(_answer, engine, stop, ready), ready.asked)
+                else:
+                    yield ready
     finally:
         if engine is not None:
             engine.close()
@@ -92,7 +95,7 @@ def answer_all(
 
 def unordered(
     work: Callable[[Item], Result], items: Iterable[Item], *, workers: int, stop: threading.Event
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Yield ``work(item)`` of each item as they finish; at most ``workers`` wait or are under way.
 
     Closing it sets ``stop``, which ``work`` looks at, and returns when all work has ended.

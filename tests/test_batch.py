@@ -169,7 +169,7 @@ def test_closing_ends_what_is_under_way() -> None:
 
     results = unordered(work, range(4), workers=3, stop=stop)
     assert next(results) == 0
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert ended == [True, True]
 
 
@@ -214,6 +214,38 @@ def test_an_engine_that_fails_at_one(
     assert len(found) == 3
     assert len(failed) == 1
     assert str(error) in failed[0]["error"]["message"]
+
+
+def test_ctrl_c_in_the_engine_ends_the_reading(
+    write: Callable[..., Path], clip_file: Callable[[str], Path], card: ModelCard
+) -> None:
+    video, ended = str(clip_file("h264.mp4")), []
+    reading = threading.Barrier(2, timeout=30)
+
+    class Interrupted(FakeEngine):
+        def stream(self, request: Any, *, stop: threading.Event) -> Any:
+            reading.wait()
+            raise KeyboardInterrupt
+
+    def slowly(info: Any, indices: Any, *, stop: threading.Event, **size: Any) -> Any:
+        if len(indices) == 6:
+            reading.wait()
+            ended.append(stop.wait(30))
+        yield from iter_frames(info, indices, stop=stop, **size)
+
+    lines = [{"video": video, "question": "?", "max_frames": most} for most in (4, 6)]
+    records = answer_all(
+        requests(write(*lines)),
+        card,
+        lambda: Interrupted(card),
+        devices=FakeEngine(card).devices(),
+        frames_from=slowly,
+        workers=2,
+    )
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        next(records)
+    assert ended == [True]
+    del interrupted
 
 
 def test_a_batch_without_a_good_line_loads_no_model(

@@ -7,6 +7,7 @@ again, and a disk that is full or read-only only means that nothing is kept.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -218,9 +219,9 @@ class FrameStore:
                 final = self.folder / reading.name(digest, self._format)
                 try:
                     keeping.folder.rename(final)
-                except OSError:
-                    if not final.exists():  # another process was quicker
-                        raise
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise  # else another process was quicker
                 self._room_bytes -= size
         except (OSError, ValueError) as error:
             log.warning("The frames of %s are not kept: %s", reading.path.name, error)
