@@ -11,9 +11,10 @@ import re
 import sys
 import threading
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,6 +28,11 @@ from core.planning.prompt import Turn
 from core.planning.settings import Settings
 from core.video.info import VideoInfo, describe_video
 from core.video.reading import DEFAULT_READER, READERS, check_reader
+
+if TYPE_CHECKING:
+    from core.batch_files import Answers
+    from core.video.store import FrameStore
+    from core.video.wanted import FrameSource
 
 cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -43,6 +49,12 @@ Preset = Annotated[
 ]
 Reader = Annotated[str, typer.Option(help=f"What decodes the video: {', '.join(READERS)}.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option("--frame-store", help="Keep frames that were read here, not in the cache folder."),
+]
+NoStore = Annotated[bool, typer.Option("--no-frame-store", help="Keep no frames.")]
+FrameFormat = Annotated[str, typer.Option(help="Keep frames as jpeg, or as png: exact, larger.")]
 DEMO = str(DEMO_MODEL)
 
 
@@ -88,16 +100,20 @@ def serve(
         int, typer.Option(help="Port to listen on.", envvar="GRADIO_SERVER_PORT")
     ] = 7860,
     reader: Reader = DEFAULT_READER,
+    frame_store: StoreFolder = None,
+    no_frame_store: NoStore = False,
+    frame_format: FrameFormat = "jpeg",
 ) -> None:
     """Start the page (the default)."""
     check_reader(reader)
     card = load_card(model)
+    frames_from = _frames_from(frame_store, off=no_frame_store, image_format=frame_format)
     errors.print(f"Loading {card.name} …")
     from core.engine.local import load_engine
     from ui.page import launch
 
     engine = load_engine(card, device=device)
-    launch(engine, host=host, port=port, reader=reader)
+    launch(engine, host=host, port=port, reader=reader, frames_from=frames_from)
 
 
 @cli.command()
@@ -155,6 +171,9 @@ def ask(
     device: Device = "auto",
     reader: Reader = DEFAULT_READER,
     preset: Preset = None,
+    frame_store: StoreFolder = None,
+    no_frame_store: NoStore = False,
+    frame_format: FrameFormat = "jpeg",
     as_json: AsJson = False,
     settings: Settings,
 ) -> None:
@@ -173,10 +192,14 @@ def ask(
     turns = [Turn("user", question)]
     foreseen = foresee(info, settings, card, turns, devices=choose_devices(device))
     require(foreseen)  # before the weights are loaded
+    frames_from = _frames_from(frame_store, off=no_frame_store, image_format=frame_format)
     _quiet_libraries()
     engine = load_engine(card, device=device)
     pieces: list[str] = []
-    for event in answer(engine, foreseen, stop=threading.Event(), reader=reader):
+    answering = answer(
+        engine, foreseen, stop=threading.Event(), reader=reader, frames_from=frames_from
+    )
+    for event in answering:
         if isinstance(event, Text):
             pieces.append(event.text)
             if not as_json:
@@ -186,6 +209,84 @@ def ask(
         elif isinstance(event, Finished):
             print()
             errors.print(actual_text(foreseen, event), style="dim")
+
+
+@cli.command()
+@with_settings
+def batch(
+    *,
+    requests: Annotated[
+        Path, typer.Argument(help="JSON lines with video, question, id and settings.")
+    ],
+    out: Annotated[Path, typer.Option(help="Answers as JSON lines; what is there is not redone.")],
+    frames_only: Annotated[
+        bool, typer.Option("--frames-only", help="Read and keep the frames; ask no model.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Videos that are read at the same time.")
+    ] = 2,
+    model: Model = DEMO,
+    device: Device = "auto",
+    preset: Preset = None,
+    frame_store: StoreFolder = None,
+    no_frame_store: NoStore = False,
+    frame_format: FrameFormat = "jpeg",
+    settings: Settings,
+) -> None:
+    """Answer many requests, or only keep their frames, as they finish; goes on where it ended."""
+    from core import batch as work
+    from core.asking import with_preset
+    from core.batch_files import open_answers, read_requests
+    from core.video import iter_frames
+
+    card = load_card(model)
+    store = _store(frame_store, off=no_frame_store, image_format=frame_format)
+    if frames_only and store is None:
+        raise SettingsError(
+            "--frames-only keeps frames, and there is no folder to keep them in.",
+            remedy="Leave --no-frame-store out, and give a folder that may be written.",
+        )
+    asked = read_requests(
+        requests,
+        settings,
+        question_needed=not frames_only,
+        complete=lambda own: own if preset is None else with_preset(preset, own, card),
+    )
+    answers = open_answers(out, asked, frames_only=frames_only, requests_file=requests)
+    open_ones = [each for each in asked if not answers.has(each)]
+    if frames_only and store is not None:
+        records = work.keep_frames(open_ones, card, store, workers=workers)
+    else:
+        from core.engine.local import choose_devices, load_engine
+
+        records = work.answer_all(
+            open_ones,
+            card,
+            lambda: load_engine(card, device=device),
+            devices=choose_devices(device),
+            frames_from=iter_frames if store is None else store.frames,
+            workers=workers,
+        )
+        _quiet_libraries()
+    failed = _written(answers, records, total=len(asked), left=len(open_ones))
+    if failed:
+        raise typer.Exit(2)
+
+
+def _written(answers: Answers, records: Generator[dict[str, Any]], *, total: int, left: int) -> int:
+    """Write what comes until all is done or Ctrl-C; how many requests failed."""
+    done, failed = 0, 0
+    try:
+        with closing(answers), closing(records):
+            for record in records:
+                answers.write(record)
+                done, failed = done + 1, failed + ("error" in record)
+    except KeyboardInterrupt:
+        errors.print(f"Stopped: {total - left + done} of {total} are done, {failed} failed.")
+        errors.print("The same command goes on from here.")
+        raise typer.Exit(130) from None
+    errors.print(f"{total} requests: {done - failed} done, {failed} failed, {total - left} before.")
+    return failed
 
 
 @cli.command()
@@ -222,6 +323,23 @@ def _video(
         duration_seconds=duration,
         frame_rate=frame_rate,
     )
+
+
+def _store(folder: Path | None, *, off: bool, image_format: str) -> FrameStore | None:
+    from core.video.place import open_store
+
+    if off and folder is not None:
+        raise SettingsError(
+            "Both --frame-store and --no-frame-store are given.", remedy="Leave one of them out."
+        )
+    return None if off else open_store(folder, image_format=image_format)
+
+
+def _frames_from(folder: Path | None, *, off: bool, image_format: str) -> FrameSource:
+    from core.video import iter_frames
+
+    store = _store(folder, off=off, image_format=image_format)
+    return iter_frames if store is None else store.frames
 
 
 def _quiet_libraries() -> None:

@@ -32,6 +32,7 @@ from core.planning.presets import preset
 from core.planning.prompt import writer_for
 from core.video.info import VideoInfo
 from core.video.reading import DEFAULT_READER, collect, iter_frames
+from core.video.wanted import FrameSource
 
 PROGRESS_SECONDS = 0.3
 
@@ -123,9 +124,16 @@ def require(foreseen: Foreseen) -> None:
 
 
 def answer(
-    engine: Engine, foreseen: Foreseen, *, stop: threading.Event, reader: str = DEFAULT_READER
+    engine: Engine,
+    foreseen: Foreseen,
+    *,
+    stop: threading.Event,
+    reader: str = DEFAULT_READER,
+    frames_from: FrameSource = iter_frames,
 ) -> Iterator[Event]:
     """Read the planned frames and let the engine answer the last turn.
+
+    ``frames_from`` is a store's ``frames`` where they may have been read before.
 
     Raises:
         QuestionError: the last turn is empty.
@@ -136,7 +144,7 @@ def answer(
     """
     require(foreseen)
     plan, begun = foreseen.plan, time.perf_counter()
-    reading = iter_frames(
+    reading = frames_from(
         foreseen.info,
         plan.indices,
         height=plan.height,

@@ -17,8 +17,9 @@ from core.asking import Foreseen, answer, require
 from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
 from core.planning import rough_rates
-from core.video import probe
+from core.video import iter_frames, probe
 from core.video.reading import DEFAULT_READER
+from core.video.wanted import FrameSource
 from ui import controls, meter, render, texts
 from ui.choosing import Chooser, without_plan
 from ui.pending import Wanted
@@ -39,8 +40,9 @@ class Handlers:
     which targets.py plans, and the ``reader`` of the frames.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, frames_from: FrameSource = iter_frames) -> None:
         self.engine = engine
+        self.frames_from = frames_from
         self.sessions = Sessions()
         self.rates = rough_rates(engine.devices())
         self.chooser = Chooser(engine, self.follow)
@@ -136,7 +138,9 @@ class Handlers:
                 "busy": True,
             }
             reader = values.get("reader") or DEFAULT_READER
-            answering = answer(self.engine, foreseen, stop=stop, reader=reader)
+            answering = answer(
+                self.engine, foreseen, stop=stop, reader=reader, frames_from=self.frames_from
+            )
             async for waiting in self._listen(answering, foreseen, exchange):
                 yield {"chat": _messages(session, waiting=waiting)}
             if stop.is_set() and not exchange.answer:
