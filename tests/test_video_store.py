@@ -382,9 +382,13 @@ from pathlib import Path
 from core.video import probe
 from core.video.store import FrameStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # no file can grow beyond: EFBIG
 store = FrameStore(Path(sys.argv[2]))
-print(len(list(store.frames(probe(sys.argv[1]), range(20), height=64, width=96))))
+count = 0
+for _ in store.frames(probe(sys.argv[1]), range(20), height=64, width=96):
+    if not count:  # the frames have their memory: from now on no file can grow beyond 500 bytes
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+    count += 1
+print(count)
 store.settle()
 """
 
