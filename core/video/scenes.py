@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from core.video.glances import AWAY, Floats, Glances, motion, standing_out, steps
 from core.video.profile import Profile
 
-AVERAGES = (1, 3, 9)  # slots: what lasts up to about 0.6 s, 2 s and 6 s
-EVENT = 6.0  # deviations above the median
-EVENT_LEAST = 2.0  # what an event exceeds the median by, in any case
+# slots averaged -> deviations above the median that make an event: what lasts up to about 0.6 s,
+# 2 s and 6 s. The longer it lasts the clearer it must be: an even spread misses it less often.
+EVENTS = {1: 6.0, 3: 9.0, 9: 15.0}
+LEAST_DEVIATION = 1 / 3  # what is less than this is taken for this
 MOST_EVENTS_SHARE = 0.06  # of the time; what happens more often than that is no event
 AROUND_SECONDS = 90.0  # the surroundings of a moment
 CUT_LEAST = 10.0  # mean difference of 255 between two scenes
@@ -56,17 +57,26 @@ def _events(glances: Glances) -> Bools:
     """
     slots = len(glances.seen)
     found = np.zeros(slots, dtype=np.bool_)
-    for slots_each in AVERAGES:
+    for slots_each, enough in EVENTS.items():
         left = glances.seen & ~_near(found, AWAY)
         rest = Glances(slot_seconds=glances.slot_seconds, pictures=glances.pictures, seen=left)
         scores = np.zeros(slots, dtype=np.float32)
         around = round(AROUND_SECONDS / glances.slot_seconds)
         for row in standing_out(rest, slots_each=slots_each):
             scores = np.maximum(scores, above_usual(row, left, around))
-        least = max(EVENT, float(np.quantile(scores, 1 - MOST_EVENTS_SHARE)))
-        reach = AWAY * slots_each
-        found |= (scores > least) & (scores > 0.5 * _highest(scores, reach))
+        least = max(enough, float(np.quantile(scores, 1 - MOST_EVENTS_SHARE)))
+        found |= (scores > least) & _peaks(scores, AWAY * slots_each)
     return found
+
+
+def _peaks(scores: Floats, reach: int) -> Bools:
+    """Where no far higher score is near.
+
+    Just before and after an event its own surroundings stand out a little: one of the sides that
+    they are compared with is the event itself.
+    """
+    beside = scores > 0.5 * _highest(scores, reach)
+    return np.asarray(beside & (scores > 0.3 * _highest(scores, 2 * reach + 3)))
 
 
 def _near(marked: Bools, reach: int) -> Bools:
@@ -76,7 +86,7 @@ def _near(marked: Bools, reach: int) -> Bools:
 def above_usual(values: Floats, seen: Bools, around: int) -> Floats:
     """By how many deviations each value exceeds the median of the ``around`` values about it."""
     middle, spread = _local(values, seen, around)
-    return np.asarray((values - middle) / np.maximum(1.48 * spread, EVENT_LEAST / EVENT))
+    return np.asarray((values - middle) / np.maximum(1.48 * spread, LEAST_DEVIATION))
 
 
 def _local(values: Floats, seen: Bools, around: int) -> tuple[Floats, Floats]:
