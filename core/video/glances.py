@@ -23,6 +23,7 @@ VALUES = WIDTH * HEIGHT * 3 // 2  # light, and two colours of half the width and
 REACH = 1  # slots on both sides that are averaged with each
 AWAY = 7  # slots from each to what it is compared with, before and after
 _BLOCK = 512  # slots worked on at a time: 7 MB
+_USUAL_SLOTS = 100  # are enough to know a median by
 _LEAST = 1.2  # of 255: differences of this size come from rounding and coding alone
 
 
@@ -67,7 +68,7 @@ def motion(glances: Glances) -> Floats:
     parts = []
     for _, keep, picture in _blocks(glances.pictures):
         smooth = _smooth(picture[:, : WIDTH * HEIGHT])
-        parts.append(np.abs(smooth - _shifted(smooth, -AWAY)).mean(axis=1)[keep])
+        parts.append(np.abs(smooth[keep] - _shifted(smooth, keep, -AWAY)).mean(axis=1))
     return np.concatenate(parts)
 
 
@@ -80,10 +81,10 @@ def steps(glances: Glances) -> Floats:
     parts = []
     for _, keep, picture in _blocks(glances.pictures):
         smooth = _smooth(picture)
-        before, after = _shifted(smooth, -2), _shifted(smooth, 1)
-        earlier, later = _shifted(smooth, -2 * AWAY), _shifted(smooth, 2 * AWAY)
+        before, after = _shifted(smooth, keep, -2), _shifted(smooth, keep, 1)
+        earlier, later = _shifted(smooth, keep, -2 * AWAY), _shifted(smooth, keep, 2 * AWAY)
         pairs = ((before, after), (before, later), (earlier, after))
-        parts.append(np.min([np.abs(a - b).mean(axis=1)[keep] for a, b in pairs], axis=0))
+        parts.append(np.min([np.abs(a - b).mean(axis=1) for a, b in pairs], axis=0))
     return np.concatenate(parts)
 
 
@@ -137,29 +138,40 @@ def _halved(planes: Floats) -> Floats:
 def _most(values: Floats, keep: slice, seen: Bools) -> Floats:
     """For each slot of ``keep``, that of its places which stands out most from before and after."""
     smooth = _smooth(values)
-    before = smooth - _shifted(smooth, -AWAY)
-    after = smooth - _shifted(smooth, AWAY)
-    usual = _usual(np.abs(before + after)[keep][seen])
-    same = np.sign(before) == np.sign(after)
-    least = np.minimum(np.abs(before), np.abs(after)) * same
-    return np.asarray((least[keep] / (usual + _LEAST)).max(axis=1))
+    now = smooth[keep]
+    before = now - _shifted(smooth, keep, -AWAY)
+    after = now - _shifted(smooth, keep, AWAY)
+    scale = 1 / (_usual(before, after, seen) + np.float32(_LEAST))
+    # the lesser of the two where both have the same sign, 0 where they have not
+    above, below = np.minimum(before, after), np.maximum(before, after, out=before)
+    np.maximum(above, np.negative(below, out=below), out=above)
+    return np.asarray(np.maximum(np.multiply(above, scale, out=above).max(axis=1), 0.0))
 
 
-def _usual(twice: Floats) -> Floats:
-    """The usual size of half of ``twice``, for each place: 1.48 times its median over time."""
-    if not len(twice):
-        return np.zeros(twice.shape[1], dtype=np.float32)
-    some = twice[:: max(1, len(twice) // 200)]
-    return np.asarray(np.median(some, axis=0) * np.float32(1.48 / 2))
+def _usual(before: Floats, after: Floats, seen: Bools) -> Floats:
+    """For each place 1.48 times the median distance from half-way between before and after."""
+    some = np.flatnonzero(seen)
+    if not len(some):
+        return np.zeros(before.shape[1], dtype=np.float32)
+    some = some[:: max(1, len(some) // _USUAL_SLOTS)]
+    twice = np.abs(before[some] + after[some])
+    return np.asarray(np.median(twice, axis=0) * np.float32(1.48 / 2))
 
 
 def _smooth(values: Floats) -> Floats:
-    """Each slot averaged with its neighbours."""
-    found = values + _shifted(values, -1) + _shifted(values, 1)
-    return np.asarray(found / np.float32(2 * REACH + 1))
+    """Each slot averaged with its neighbours; the ends go on for ever."""
+    found = values.copy()
+    found[1:] += values[:-1]
+    found[0] += values[0]
+    found[:-1] += values[1:]
+    found[-1] += values[-1]
+    found /= np.float32(2 * REACH + 1)
+    return found
 
 
-def _shifted(values: Floats, slots: int) -> Floats:
-    """What is so many slots later (earlier if negative); the ends go on for ever."""
-    place = np.clip(np.arange(len(values)) + slots, 0, len(values) - 1)
-    return values[place]
+def _shifted(values: Floats, keep: slice, slots: int) -> Floats:
+    """What is so many slots after those of ``keep`` (before if negative)."""
+    first, last = keep.start + slots, keep.stop + slots
+    if first >= 0 and last <= len(values):
+        return np.asarray(values[first:last])
+    return np.asarray(values[np.clip(np.arange(first, last), 0, len(values) - 1)])

@@ -14,9 +14,9 @@ from core.video.profile import Profile
 
 # slots averaged -> deviations above the median that make an event: what lasts up to about 0.6 s,
 # 2 s and 6 s. The longer it lasts the clearer it must be: an even spread misses it less often.
-EVENTS = {1: 6.0, 3: 9.0, 9: 15.0}
+EVENTS = {1: 8.0, 3: 12.0, 9: 20.0}
 LEAST_DEVIATION = 1 / 3  # what is less than this is taken for this
-MOST_EVENTS_SHARE = 0.06  # of the time; what happens more often than that is no event
+MOST_EVENTS_SHARE = 0.15  # of the time; what happens more often than that is no event
 AROUND_SECONDS = 90.0  # the surroundings of a moment
 CUT_LEAST = 10.0  # mean difference of 255 between two scenes
 CUT = 6.0  # and so many times that of the surroundings
@@ -24,7 +24,7 @@ LIVELY = 2.0  # times the usual motion: from there on there is more activity
 MOST_LIVELY = 8.0
 LIVELY_SECONDS = 4.0  # activity goes by stretches of this length
 EVENT_ACTIVITY = 6.0  # an event's activity, in multiples of that around it, at least
-EVENT_WEIGHT = 10.0  # seconds of usual activity that an event counts for, at least
+EVENT_SHARE = 0.01  # of the video that an event counts for, at least, however brief it is
 
 Bools = NDArray[np.bool_]
 
@@ -32,12 +32,13 @@ Bools = NDArray[np.bool_]
 def profile_from(glances: Glances, *, duration_seconds: float) -> Profile:
     """How much happens when, as the pictures show it."""
     slot = glances.slot_seconds
-    base = _liveliness(motion(glances), glances.seen, slot)
     happens = _events(glances)
+    calm = glances.seen & ~_near(happens, 2 * AWAY)
+    base = _liveliness(motion(glances), calm, slot)
     activity = base.copy()
     for first, last in _runs(happens):
-        weight = EVENT_WEIGHT / ((last - first) * slot)
-        activity[first:last] = base[first:last] * max(EVENT_ACTIVITY, weight)
+        share = EVENT_SHARE * duration_seconds / ((last - first) * slot)
+        activity[first:last] = base[first:last] * max(EVENT_ACTIVITY, share)
     heads = np.flatnonzero(np.diff(activity, prepend=np.nan) != 0)
     begins = heads * slot
     kept = begins < duration_seconds
@@ -126,7 +127,7 @@ def _cuts(found: Floats, happens: Bools, slot: float) -> NDArray[np.int64]:
     usual, _ = _local(found, seen, round(AROUND_SECONDS / slot))
     reach = round(1.0 / slot)
     cut = (found > np.maximum(CUT_LEAST, CUT * usual)) & (found >= _highest(found, reach))
-    places = np.flatnonzero(cut & ~happens)
+    places = np.flatnonzero(cut & ~happens)  # an event begins and ends with a change as well
     return places[np.diff(places, prepend=-reach - 1) > reach]
 
 
