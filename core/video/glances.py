@@ -23,8 +23,10 @@ VALUES = WIDTH * HEIGHT * 3 // 2  # light, and two colours of half the width and
 REACH = 1  # slots on both sides that are averaged with each
 AWAY = 7  # slots from each to what it is compared with, before and after
 _BLOCK = 512  # slots worked on at a time: 7 MB
+_LAGS = (3, 5, 7)  # slots from lit to unlit; each also finds one more and one less
 _USUAL_SLOTS = 100  # are enough to know a median by
 _LEAST = 1.2  # of 255: differences of this size come from rounding and coding alone
+_LEAST_STEP = 0.9  # the same, from one slot to the next but one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,16 +53,20 @@ def standing_out(glances: Glances, *, slots_each: int = 1) -> Floats:
         slots_each: average so many slots first, to find what lasts longer.
 
     Returns:
-        One row for each kind of detail (fine, coarse, whole picture), one column for each slot.
+        2 x 4 x slots: what differs from before and after, and what appears and is gone at a blow;
+        in fine, coarse and coarsest detail, and in the mean of the picture.
     """
     coarse, seen = _averaged(glances, slots_each)
-    rows = [
-        np.stack([_most(detail, keep, seen[block]) for detail in _details(picture)])
+    parts = [
+        [
+            [measure(detail, keep, seen[block]) for detail in _details(picture)]
+            for measure in (_most, _blink)
+        ]
         for block, keep, picture in _blocks(coarse)
     ]
-    found = np.concatenate(rows, axis=1)
-    found[:, ~seen] = 0
-    return np.repeat(found, slots_each, axis=1)[:, : len(glances.seen)]
+    found = np.concatenate([np.array(part) for part in parts], axis=2)
+    found[..., ~seen] = 0
+    return np.repeat(found, slots_each, axis=2)[..., : len(glances.seen)]
 
 
 def motion(glances: Glances) -> Floats:
@@ -148,12 +154,38 @@ def _most(values: Floats, keep: slice, seen: Bools) -> Floats:
     return np.asarray(np.maximum(np.multiply(above, scale, out=above).max(axis=1), 0.0))
 
 
+def _blink(values: Floats, keep: slice, seen: Bools) -> Floats:
+    """For each slot of ``keep``, that of its places which was most suddenly lit and unlit about it.
+
+    Where the whole picture moves, a place differs from what it was a while ago anyway, but little
+    from what it was just before.
+    """
+    lit = values[2:] - values[:-2]  # [0] is about slot 1
+    some = _some(seen) + keep.start - 1
+    some = some[(some >= 0) & (some < len(lit))]
+    if len(some):
+        lit /= np.median(np.abs(lit[some]), axis=0) * np.float32(1.48) + np.float32(_LEAST_STEP)
+    unlit, found = -lit, np.zeros(len(values), dtype=np.float32)
+    for lag in _LAGS:
+        if len(lit) > lag:
+            on = np.minimum(lit[:-lag], unlit[lag:]).max(axis=1)
+            off = np.minimum(unlit[:-lag], lit[lag:]).max(axis=1)
+            for slot in range(2, lag + 1):  # those in between
+                here = found[slot : slot + len(on)]
+                np.maximum(here, np.maximum(on, off), out=here)
+    return found[keep]
+
+
+def _some(seen: Bools) -> NDArray[np.intp]:
+    places = np.flatnonzero(seen)
+    return places[:: max(1, len(places) // _USUAL_SLOTS)]
+
+
 def _usual(before: Floats, after: Floats, seen: Bools) -> Floats:
     """For each place 1.48 times the median distance from half-way between before and after."""
-    some = np.flatnonzero(seen)
+    some = _some(seen)
     if not len(some):
         return np.zeros(before.shape[1], dtype=np.float32)
-    some = some[:: max(1, len(some) // _USUAL_SLOTS)]
     twice = np.abs(before[some] + after[some])
     return np.asarray(np.median(twice, axis=0) * np.float32(1.48 / 2))
 

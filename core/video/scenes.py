@@ -32,7 +32,9 @@ Bools = NDArray[np.bool_]
 def profile_from(glances: Glances, *, duration_seconds: float) -> Profile:
     """How much happens when, as the pictures show it."""
     slot = glances.slot_seconds
-    happens = _events(glances)
+    cuts = _cuts(steps(glances), slot)
+    happens = _events(glances, cuts)
+    cuts &= ~_near(happens, 2)  # an event begins and ends with a change as well
     calm = glances.seen & ~_near(happens, 2 * AWAY)
     base = _liveliness(motion(glances), calm, slot)
     activity = base.copy()
@@ -42,19 +44,22 @@ def profile_from(glances: Glances, *, duration_seconds: float) -> Profile:
     heads = np.flatnonzero(np.diff(activity, prepend=np.nan) != 0)
     begins = heads * slot
     kept = begins < duration_seconds
-    cuts = _cuts(steps(glances), happens, slot) * slot
+    cut_seconds = np.flatnonzero(cuts) * slot
     return Profile(
         seconds=np.round(begins[kept], 4).tolist(),
         activity=activity[heads][kept].tolist(),
-        cuts=np.round(cuts[(cuts > 0) & (cuts < duration_seconds)], 4).tolist(),
+        cuts=np.round(
+            cut_seconds[(cut_seconds > 0) & (cut_seconds < duration_seconds)], 4
+        ).tolist(),
         duration_seconds=duration_seconds,
     )
 
 
-def _events(glances: Glances) -> Bools:
+def _events(glances: Glances, cuts: Bools) -> Bools:
     """Slots in which something happens that is gone again soon; the briefest is looked for first.
 
-    What was found is left out when looking for what lasts longer.
+    What was found is left out when looking for what lasts longer. Beside a cut everything differs
+    from one side, so that a drift to the other is enough: there it must come and go at a blow.
     """
     slots = len(glances.seen)
     found = np.zeros(slots, dtype=np.bool_)
@@ -63,10 +68,13 @@ def _events(glances: Glances) -> Bools:
         rest = Glances(slot_seconds=glances.slot_seconds, pictures=glances.pictures, seen=left)
         scores = np.zeros(slots, dtype=np.float32)
         around = round(AROUND_SECONDS / glances.slot_seconds)
-        for row in standing_out(rest, slots_each=slots_each):
+        differing, sudden = standing_out(rest, slots_each=slots_each)
+        differing[:, _near(cuts, (AWAY + 2) * slots_each)] = 0
+        for row in (*differing, *sudden):
             scores = np.maximum(scores, above_usual(row, left, around))
         least = max(enough, float(np.quantile(scores, 1 - MOST_EVENTS_SHARE)))
-        found |= (scores > least) & _peaks(scores, AWAY * slots_each)
+        new = (scores > least) & _peaks(scores, AWAY * slots_each)
+        found |= new & ~_near(found, (AWAY + 2) * slots_each)  # whose surroundings were left out
     return found
 
 
@@ -121,14 +129,16 @@ def _runs(marked: Bools) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _cuts(found: Floats, happens: Bools, slot: float) -> NDArray[np.int64]:
-    """Slots with which a new scene begins."""
+def _cuts(found: Floats, slot: float) -> Bools:
+    """Slots with which a new scene begins; after one none for a second."""
     seen = np.ones(len(found), dtype=np.bool_)
     usual, _ = _local(found, seen, round(AROUND_SECONDS / slot))
-    reach = round(1.0 / slot)
+    reach = max(1, round(1.0 / slot))
     cut = (found > np.maximum(CUT_LEAST, CUT * usual)) & (found >= _highest(found, reach))
-    places = np.flatnonzero(cut & ~happens)  # an event begins and ends with a change as well
-    return places[np.diff(places, prepend=-reach - 1) > reach]
+    places = np.flatnonzero(cut)
+    marked = np.zeros(len(found), dtype=np.bool_)
+    marked[places[np.diff(places, prepend=-reach - 1) > reach]] = True
+    return marked
 
 
 def _liveliness(moved: Floats, seen: Bools, slot: float) -> NDArray[np.float64]:
