@@ -32,7 +32,8 @@ LATE: dict[str, set[str]] = {
     "core": HEAVY | {"tokenizers", "jinja2", "huggingface_hub"},
     "ui": HEAVY - {"gradio"},
 }
-READS_VIDEO = {"core/video/opening.py", "core/video/probing.py", "core/video/pyav.py"}
+READS_VIDEO = {"core/video/opening.py", "core/video/probing.py", "core/video/pyav.py",
+               "core/video/skimming.py"}  # fmt: skip
 
 
 def _files(room: str) -> list[Path]:

@@ -38,10 +38,10 @@ from event_clips import BACKGROUNDS, EventClip, write_clip  # noqa: E402
 STRATEGIES = ("uniform", "keyframes", "scenes")
 # how one clip after the other is made, over again with another seed when they are used up
 VARIANTS: tuple[dict[str, Any], ...] = (
-    {"width": 640, "height": 360, "options": {"preset": "veryfast"}},
+    {"width": 480, "height": 270, "options": {"preset": "veryfast"}},
     {
-        "width": 480,
-        "height": 270,
+        "width": 640,
+        "height": 360,
         "rate": Fraction(24),
         "noise": 12.0,
         "shake": 4,
@@ -91,7 +91,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     asked.add_argument("--minutes", type=float, default=10.0, help="length of each clip")
-    asked.add_argument("--clips", type=int, default=3, help="clips of each background")
+    asked.add_argument("--clips", type=int, default=2, help="clips of each background")
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--frames", default="32,64", help="budgets, with commas between")
     asked.add_argument("--backgrounds", default=",".join(BACKGROUNDS))
