@@ -18,6 +18,7 @@ STRETCH_SECONDS = 10.0  # at least, in whole groups of pictures
 TRIES = 4  # stretches after which the speed is known
 KEYS_SHARE = 0.4  # of the time left, for keyframes
 ENOUGH_PICTURES = 5.0  # a second; where skipping leaves fewer, nothing is skipped
+UNSOUGHT = {"mpeg"}  # after a jump the times in it are wrong
 Depth = Literal["keys", "references", "all"]
 
 
@@ -46,16 +47,20 @@ class Task:
 
 
 def stretches(info: VideoInfo) -> list[Stretch]:
-    """The whole video, cut at keyframes into stretches of STRETCH_SECONDS or a little more."""
+    """The whole video, cut at keyframes into stretches of STRETCH_SECONDS or a little more.
+
+    One stretch, where the file cannot be sought in.
+    """
+    keyframes = () if info.container in UNSOUGHT else info.keyframes
     begins = [0]
-    for keyframe in info.keyframes:
+    for keyframe in keyframes:
         if info.time_of(keyframe) - info.time_of(begins[-1]) >= STRETCH_SECONDS:
             begins.append(keyframe)
     ends = [*begins[1:], info.frame_count]
     times = [0.0, *(info.time_of(begin) for begin in begins[1:]), info.duration_seconds]
     return [
         Stretch(
-            first=begin if info.keyframes else None,
+            first=begin if keyframes else None,
             begin_seconds=times[place],
             end_seconds=times[place + 1],
             pictures=end - begin,
