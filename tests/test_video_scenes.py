@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -218,6 +219,19 @@ def test_stretches_begin_with_keyframes(
     assert [each.begin_seconds for each in found] == begins
     assert [each.end_seconds for each in found] == [*begins[1:], seconds]
     assert sum(each.pictures for each in found) == info.frame_count
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        replace(_video(60, keyframe_each=5), container="mpeg"),
+        replace(_video(60, keyframe_each=5), keyframes=()),
+    ],
+    ids=["wrong times after a jump", "no keyframes known"],
+)
+def test_what_cannot_be_sought_in_is_one_stretch(info: VideoInfo) -> None:
+    (whole,) = stretches(info)
+    assert (whole.first, whole.begin_seconds, whole.end_seconds) == (None, 0, 60)
 
 
 @pytest.mark.parametrize(
