@@ -139,7 +139,7 @@ def test_stopped_in_the_middle(static: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "seconds"), [(0.1, 24), (30, 24), (60, 48), (6000, 120)], ids=str
+    ("minutes", "seconds"), [(0.1, 22), (30, 22), (60, 44), (6000, 120)], ids=str
 )
 def test_longer_videos_are_given_more_time(minutes: float, seconds: float) -> None:
     info = describe_video(

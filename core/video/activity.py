@@ -11,7 +11,7 @@ from core.errors import Cancelled, VideoError
 from core.video.info import VideoInfo
 from core.video.profile import Profile
 
-USUAL_SECONDS = 24.0  # for videos of up to half an hour
+USUAL_SECONDS = 22.0  # for videos of up to half an hour
 USUAL_DURATION_SECONDS = 1800.0
 MOST_SECONDS = 120.0
 MOST_THREADS = 8

@@ -23,7 +23,7 @@ from core.video.stretches import Schedule, Task, stretches
 
 USUAL_PIXELS = 1280 * 720  # of smaller pictures more can be scaled in the same time
 MOST_PER_SLOT = 3
-SCORING_SECONDS = 2e-4  # for each slot, after all is decoded
+SCORING_SECONDS = 3e-4  # for each slot, after all is decoded
 SCORING_SHARE = 0.3  # of the time, at most
 
 

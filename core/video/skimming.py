@@ -1,7 +1,8 @@
 """Small pictures of stretches of a file, decoded as cheaply as can be; knows no schedule.
 
-Nothing is decoded that no other picture refers to, the loop filter is left out, and no more
-pictures than are wanted are scaled down, to a few pixels, while they are converted.
+Nothing is decoded that no other picture refers to, and no more pictures than are wanted are scaled
+down, to a few pixels, while they are converted. The loop filter stays: without it errors add up
+from picture to picture, and what they look like is mistaken for events.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ class Skimmer:
         self._container = stack.enter_context(opened(info.path))
         self._stream = video_stream(self._container, info.path)
         context = self._stream.codec_context
-        context.options = {"skip_loop_filter": "all"}
         context.thread_count = decoders
         context.thread_type = "AUTO" if decoders > 1 else "SLICE"
         self._scaler = VideoReformatter()
