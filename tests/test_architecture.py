@@ -36,7 +36,7 @@ LATE: dict[str, set[str]] = {
 }
 READS_VIDEO = {
     f"core/video/{name}.py"
-    for name in ("opening", "probing", "pyav", "running", "walking", "borrowed")
+    for name in ("opening", "probing", "pyav", "running", "walking", "skimming", "borrowed")
 }
 
 

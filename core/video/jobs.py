@@ -7,6 +7,7 @@ shared with the page, and yields what JSON can say. It runs in the decoding proc
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ Job = Callable[[Message, memoryview | None], Iterator[Message]]
 
 # reader -> what is imported before the address space is limited; what is missing is told by the job
 IMPORTS = {
-    "pyav": ("numpy", "core.video.probing", "core.video.pyav"),
+    "pyav": ("numpy", "core.video.probing", "core.video.pyav", "core.video.profiling"),
     "torchcodec": ("numpy", "core.video.torchcodec", "torchcodec.decoders"),
     "decord": ("numpy", "core.video.decord", "decord"),
 }
+BACKGROUND_PRIORITY = 10
 
 
 def _probe(arguments: Message, buffer: memoryview | None) -> Iterator[Message]:
@@ -53,4 +55,20 @@ def _read(arguments: Message, buffer: memoryview | None) -> Iterator[Message]:
         yield {"slot": slot, "seconds": float(frame.seconds)}
 
 
-JOBS: dict[str, Job] = {"probe": _probe, "read": _read}
+def _profile(arguments: Message, buffer: memoryview | None) -> Iterator[Message]:
+    """info, budget_seconds, threads -> what is done of the total, at last the profile's fields.
+
+    Whoever waits for frames goes first.
+    """
+    from core.video.profiling import measure
+
+    os.setpriority(os.PRIO_PROCESS, 0, BACKGROUND_PRIORITY)
+
+    yield from measure(
+        info_from_json(arguments["info"]),
+        budget_seconds=arguments["budget_seconds"],
+        threads=arguments["threads"],
+    )
+
+
+JOBS: dict[str, Job] = {"probe": _probe, "read": _read, "profile": _profile}
