@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import inspect
 import json
 import os
 import re
 import sys
 import threading
-import typing
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,14 +16,25 @@ import typer
 from rich.console import Console
 
 from core.errors import FramewiseError, SettingsError
-from core.planning.card import DEMO_MODEL, load_card
+from core.planning.card import load_card
 from core.planning.machine import devices_named, this_machine
 from core.planning.memory import PRECISIONS, Execution
-from core.planning.presets import PRESETS
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
 from core.video.info import VideoInfo, describe_video
-from core.video.reading import DEFAULT_READER, READERS, check_reader
+from core.video.reading import DEFAULT_READER, check_reader
+from ui.options import (
+    DEMO,
+    AsJson,
+    Device,
+    FrameFormat,
+    Model,
+    NoStore,
+    Preset,
+    Reader,
+    StoreFolder,
+    with_settings,
+)
 
 if TYPE_CHECKING:
     from core.batch_files import Answers
@@ -41,52 +48,6 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
-
-Model = Annotated[str, typer.Option(help="A checkpoint folder, or a name on the Hugging Face hub.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Preset = Annotated[
-    str | None, typer.Option(help=f"{', '.join(PRESETS)}; options given beside it win.")
-]
-Reader = Annotated[str, typer.Option(help=f"What decodes the video: {', '.join(READERS)}.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-StoreFolder = Annotated[
-    Path | None,
-    typer.Option("--frame-store", help="Keep frames that were read here, not in the cache folder."),
-]
-NoStore = Annotated[bool, typer.Option("--no-frame-store", help="Keep no frames.")]
-FrameFormat = Annotated[str, typer.Option(help="Keep frames as jpeg, or as png: exact, larger.")]
-DEMO = str(DEMO_MODEL)
-
-
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option for each field of Settings, and hand it the Settings."""
-    hints = typing.get_type_hints(Settings)
-    options = [
-        inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=each.default,
-            annotation=Annotated[
-                str if each.name == "strategy" else hints[each.name],  # noqa: F821
-                typer.Option(help=each.metadata["meaning"]),
-            ],
-        )
-        for each in dataclasses.fields(Settings)
-    ]
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "settings"
-    ]
-
-    @functools.wraps(command)
-    def run(**values: Any) -> None:
-        chosen = {each.name: values.pop(each.name) for each in options}
-        command(settings=Settings(**chosen), **values)
-
-    run.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
-    return run
 
 
 @cli.command()
@@ -110,8 +71,10 @@ def serve(
     frames_from = _frames_from(frame_store, off=no_frame_store, image_format=frame_format)
     errors.print(f"Loading {card.name} …")
     from core.engine.local import load_engine
+    from core.video.sandbox import warm
     from ui.page import launch
 
+    warm(reader)
     engine = load_engine(card, device=device)
     launch(engine, host=host, port=port, reader=reader, frames_from=frames_from)
 
@@ -148,7 +111,7 @@ def estimate(
         known = catalog_records()
         print(json.dumps(known) if as_json else catalog_text(known))
         return
-    info = _video(video, size=size, duration=duration, frame_rate=frame_rate)
+    info = _video(video, settings, size=size, duration=duration, frame_rate=frame_rate)
     card = load_card(model)
     foreseen = foresee(
         info,
@@ -182,11 +145,10 @@ def ask(
     from core.engine.base import Finished, Text
     from core.engine.local import choose_devices, load_engine
     from core.records import answered_record
-    from core.video import probe
     from ui.render import actual_text
 
     check_reader(reader)
-    card, info = load_card(model), probe(video)
+    card, info = load_card(model), _probed(video, settings)
     if preset is not None:
         settings = with_preset(preset, settings, card)
     turns = [Turn("user", question)]
@@ -227,6 +189,7 @@ def batch(
     ] = 2,
     model: Model = DEMO,
     device: Device = "auto",
+    reader: Reader = DEFAULT_READER,
     preset: Preset = None,
     frame_store: StoreFolder = None,
     no_frame_store: NoStore = False,
@@ -239,6 +202,7 @@ def batch(
     from core.batch_files import open_answers, read_requests
     from core.video import iter_frames
 
+    check_reader(reader)
     card = load_card(model)
     store = _store(frame_store, off=no_frame_store, image_format=frame_format)
     if frames_only and store is None:
@@ -255,7 +219,7 @@ def batch(
     answers = open_answers(out, asked, frames_only=frames_only, requests_file=requests)
     open_ones = [each for each in asked if not answers.has(each)]
     if frames_only and store is not None:
-        records = work.keep_frames(open_ones, card, store, workers=workers)
+        records = work.keep_frames(open_ones, card, store, workers=workers, reader=reader)
     else:
         from core.engine.local import choose_devices, load_engine
 
@@ -266,6 +230,7 @@ def batch(
             devices=choose_devices(device),
             frames_from=iter_frames if store is None else store.frames,
             workers=workers,
+            reader=reader,
         )
         _quiet_libraries()
     failed = _written(answers, records, total=len(asked), left=len(open_ones))
@@ -301,12 +266,15 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _video(
-    path: Path | None, *, size: str | None, duration: float | None, frame_rate: float
+    path: Path | None,
+    settings: Settings,
+    *,
+    size: str | None,
+    duration: float | None,
+    frame_rate: float,
 ) -> VideoInfo:
     if path is not None and size is None and duration is None:
-        from core.video import probe
-
-        return probe(path)
+        return _probed(path, settings)
     if path is not None or size is None or duration is None:
         raise SettingsError(
             "Give either a video file, or --size and --duration.",
@@ -333,6 +301,17 @@ def _store(folder: Path | None, *, off: bool, image_format: str) -> FrameStore |
             "Both --frame-store and --no-frame-store are given.", remedy="Leave one of them out."
         )
     return None if off else open_store(folder, image_format=image_format)
+
+
+def _probed(path: Path, settings: Settings) -> VideoInfo:
+    """What the file is, and where the strategy draws on it, what happens when."""
+    from core.video import probe, profiled
+
+    info = probe(path)
+    if settings.strategy != "scenes":
+        return info
+    errors.print(f"Looking for scenes in {path.name} …", style="dim")
+    return profiled(info)
 
 
 def _frames_from(folder: Path | None, *, off: bool, image_format: str) -> FrameSource:

@@ -25,7 +25,7 @@ from core.errors import Cancelled, FramewiseError
 from core.measuring import measurable
 from core.planning import Device, ModelCard, Turn, make_plan
 from core.records import answered_record, frames_record, video_record
-from core.video import probe
+from core.video import probe, profiled
 from core.video.info import VideoInfo
 from core.video.reading import DEFAULT_READER, Frame
 from core.video.store import FrameStore
@@ -49,7 +49,12 @@ class _Ready:
 
 
 def keep_frames(
-    requests: Requests, card: ModelCard, store: FrameStore, *, workers: int
+    requests: Requests,
+    card: ModelCard,
+    store: FrameStore,
+    *,
+    workers: int,
+    reader: str = DEFAULT_READER,
 ) -> Generator[Record]:
     """Have the frames of every request in the store; no weights are needed.
 
@@ -57,7 +62,7 @@ def keep_frames(
     """
     stop = threading.Event()
     card = measurable(card)
-    keep = partial(_attempt, partial(_keep, card, store, stop))
+    keep = partial(_attempt, partial(_keep, card, store, reader, stop))
     yield from unordered(keep, requests, workers=workers, stop=stop)
 
 
@@ -69,6 +74,7 @@ def answer_all(
     devices: tuple[Device, ...],
     frames_from: FrameSource,
     workers: int,
+    reader: str = DEFAULT_READER,
 ) -> Generator[Record]:
     """Answer every request, while the frames of the next ones are read.
 
@@ -77,7 +83,7 @@ def answer_all(
     way.
     """
     stop = threading.Event()
-    prepare = partial(_attempt, partial(_prepare, card, devices, frames_from, stop))
+    prepare = partial(_attempt, partial(_prepare, card, devices, frames_from, reader, stop))
     engine: Engine | None = None
     try:
         # closed by name: Ctrl-C in the engine must end the reading, not wait for it
@@ -145,11 +151,15 @@ def _attempt(work: Callable[[Asked], Result], asked: Asked | Refused) -> Result 
     return {**asked.head, "error": {"message": message, "remedy": remedy}}
 
 
-def _keep(card: ModelCard, store: FrameStore, stop: threading.Event, asked: Asked) -> Record:
+def _keep(
+    card: ModelCard, store: FrameStore, reader: str, stop: threading.Event, asked: Asked
+) -> Record:
     info = _probed(asked, stop)
     plan = make_plan(info, asked.settings, card)
     begun = time.perf_counter()
-    kept = store.keep(info, plan.indices, height=plan.height, width=plan.width, stop=stop)
+    kept = store.keep(
+        info, plan.indices, height=plan.height, width=plan.width, stop=stop, reader=reader
+    )
     true = dict(zip((each.index for each in kept.pictures), kept.seconds, strict=True))
     return {
         **asked.head,
@@ -171,6 +181,7 @@ def _prepare(
     card: ModelCard,
     devices: tuple[Device, ...],
     frames_from: FrameSource,
+    reader: str,
     stop: threading.Event,
     asked: Asked,
 ) -> _Ready:
@@ -179,7 +190,10 @@ def _prepare(
     foreseen = foresee(info, asked.settings, card, turns, devices=devices)
     require(foreseen)
     plan, begun = foreseen.plan, time.perf_counter()
-    frames = tuple(frames_from(info, plan.indices, height=plan.height, width=plan.width, stop=stop))
+    reading = frames_from(
+        info, plan.indices, height=plan.height, width=plan.width, stop=stop, reader=reader
+    )
+    frames = tuple(reading)
     read_seconds = time.perf_counter() - begun
     return _Ready(asked=asked, foreseen=foreseen, frames=frames, read_seconds=read_seconds)
 
@@ -187,7 +201,8 @@ def _prepare(
 def _probed(asked: Asked, stop: threading.Event) -> VideoInfo:
     if stop.is_set():
         raise Cancelled
-    return probe(asked.video)
+    info = probe(asked.video, stop=stop)
+    return profiled(info, stop=stop) if asked.settings.strategy == "scenes" else info
 
 
 def _answer(engine: Engine, stop: threading.Event, ready: _Ready, asked: Asked) -> Record:

@@ -51,7 +51,8 @@ class Handlers:
         self, path: str | None, session: Session, values: Values, question: str
     ) -> Values:
         """A new video starts a new conversation; None (removed, or refused) ends the old one."""
-        session.stop.set()
+        session.end()
+        session.watching = threading.Event()
         session.info, session.name, session.foreseen = None, "", None
         session.exchanges, session.pictures = [], Pictures()
         fault: FramewiseError | None = None

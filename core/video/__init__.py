@@ -1,6 +1,6 @@
 """What a video file is, and its frames; knows nothing of models or pages."""
 
-from core.video.activity import profile_of
+from core.video.activity import profile_of, profiled
 from core.video.info import VideoInfo, describe_video
 from core.video.reading import Frames, iter_frames, probe, read_frames
 
@@ -11,5 +11,6 @@ __all__ = [
     "iter_frames",
     "probe",
     "profile_of",
+    "profiled",
     "read_frames",
 ]

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from core.errors import Cancelled, VideoError
@@ -55,6 +56,11 @@ def profile_of(
             if progress is not None:
                 progress(min(1.0, message["done"] / message["total"]))
     raise VideoError("The profile of the video was not finished.", remedy="Measure it again.")
+
+
+def profiled(info: VideoInfo, *, stop: threading.Event | None = None) -> VideoInfo:
+    """The video with its profile; see profile_of."""
+    return replace(info, profile=profile_of(info, stop=stop))
 
 
 def budget_seconds_for(info: VideoInfo) -> float:
