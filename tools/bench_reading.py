@@ -33,8 +33,9 @@ from core.video import VideoInfo, probe  # noqa: E402
 
 RATE, GOP, GOPS_ENCODED = 30, 250, 15
 TARGET = (252, 448)
-# what the encoder is told -> options; the first is its default but for speed
+# what the encoder is told -> options; the first is its default
 ENCODINGS: dict[str, dict[str, str]] = {
+    "medium": {"preset": "medium"},
     "veryfast": {"preset": "veryfast"},
     "ultrafast, no B-frames": {"preset": "ultrafast"},
 }

@@ -69,7 +69,8 @@ def probe_file(path: Path) -> VideoInfo:
         )
     rotation = round(-first.rotation / 90) * 90 % 360
     width, height = _shown_size(first, aspect, rotation)
-    half_a_frame = 0.5 / float(rate)
+    per_second = float(rate)
+    half_a_frame = 0.5 / per_second
     return VideoInfo(
         path=path,
         width=width,
@@ -81,7 +82,7 @@ def probe_file(path: Path) -> VideoInfo:
         codec=codec,
         container=name.split(",")[0],
         rotation=rotation,
-        variable_rate=any(abs(t - i / float(rate)) > half_a_frame for i, t in enumerate(times)),
+        variable_rate=any(abs(t - i / per_second) > half_a_frame for i, t in enumerate(times)),
         start_seconds=start,
         frame_times=times,
         keyframes=table.keyframes,

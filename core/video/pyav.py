@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import av.error
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from core.errors import VideoError
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BYTES_PER_PIXEL = 1.5  # 8 bit, 4:2:0
-SCALING = (
-    Interpolation.BICUBIC
-    | Interpolation.FULL_CHR_H_INP
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.ACCURATE_RND
-)
 
 
 def read(
@@ -104,19 +99,45 @@ class _Hand:
         return Frame(index=index, seconds=seconds, pixels=pixels)
 
     def _rgb(self, picture: VideoFrame) -> NDArray[np.uint8]:
-        """Convert, scale (bicubic), then turn: height x width x 3.
+        """Convert, scale each colour (bicubic), then turn: height x width x 3.
 
-        In two steps, since scaling chroma apart from luma is 2 to 8 of 255 away from scaling the
-        picture as it is seen, which is what image processors do; it costs 2 ms more at 1280x720.
+        Scaling chroma apart from luma would be 2 to 8 of 255 away from scaling the picture as it
+        is seen, which is what image processors do. Colour by colour that takes 1.1 ms at 1280x720;
+        all three at once go through chroma again inside swscale, and take 2.8.
         """
         height, width = self._size
         if self._info.rotation in (90, 270):
             height, width = width, height
-        seen = self._converter.reformat(picture, format="rgb24", threads=self._threads)
-        scaled = self._scaler.reformat(
-            seen, width=width, height=height, interpolation=SCALING, threads=self._threads
-        )
-        pixels = scaled.to_ndarray()
+        pixels = np.empty((height, width, 3), dtype=np.uint8)
+        for colour, values in enumerate(self._colours(picture)):
+            alone = VideoFrame.from_numpy_buffer(values, format="gray")
+            scaled = self._scaler.reformat(
+                alone,
+                width=width,
+                height=height,
+                interpolation=Interpolation.BICUBIC,
+                threads=self._threads,
+            )
+            pixels[:, :, colour] = _rows(scaled.planes[0])[:, :width]
         if self._info.rotation:
             pixels = np.rot90(pixels, k=-self._info.rotation // 90)
-        return np.ascontiguousarray(pixels, dtype=np.uint8)
+        return np.ascontiguousarray(pixels)
+
+    def _colours(self, picture: VideoFrame) -> Iterator[NDArray[np.uint8]]:
+        """Red, green and blue of a picture as it is seen: height x width each."""
+        if picture.format.components[0].bits == 8:
+            seen = self._converter.reformat(picture, format="gbrp", threads=self._threads)
+            for place in (2, 0, 1):
+                yield _rows(seen.planes[place])[:, : seen.width]
+            return
+        # swscale's way from more bits to planes dithers, up to 3 of 255 away
+        seen = self._converter.reformat(picture, format="rgb24", threads=self._threads)
+        packed = _rows(seen.planes[0])[:, : 3 * seen.width].reshape(seen.height, -1, 3)
+        for place in range(3):
+            yield np.ascontiguousarray(packed[:, :, place])
+
+
+def _rows(plane: VideoPlane) -> NDArray[np.uint8]:
+    """The lines of a plane of bytes, with what lies between them; a view."""
+    lines: memoryview = memoryview(plane)
+    return np.frombuffer(lines, dtype=np.uint8).reshape(-1, plane.line_size)
