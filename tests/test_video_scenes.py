@@ -149,6 +149,17 @@ def test_what_was_not_seen_says_nothing() -> None:
     assert list(_profile(pictures, np.zeros_like(seen)).activity) == [1]
 
 
+def test_keyframes_alone_are_no_cuts() -> None:
+    """Where nothing was looked at between two keyframes, the second differs: not a new scene."""
+    pictures = _static()
+    for begin in range(400, 800, 80):
+        _elsewhere(pictures, slice(begin, begin + 40))
+    _elsewhere(pictures, slice(1000, None))
+    seen = np.ones(SLOTS, dtype=np.bool_)
+    seen[390:850] = False
+    assert list(_profile(pictures, seen).cuts) == pytest.approx([100], abs=0.11)
+
+
 @pytest.mark.parametrize("slots", [1, 2, 7, 30])
 def test_a_video_of_a_moment(slots: int) -> None:
     profile = _profile(_noisy()[:slots])

@@ -21,7 +21,7 @@ from ui.sessions import Session
 
 log = logging.getLogger(__name__)
 THUMBNAIL_PIXELS = 96 * 54
-STRIP_SECONDS = 0.5
+STRIP_SECONDS, FIRST_SECONDS = 0.5, 0.1
 QUICK_FRAMES = 500  # to be decoded: up to half a second at 720p
 
 
@@ -74,14 +74,14 @@ def _decode(wanted: Sequence[int], foreseen: Foreseen, session: Session) -> Iter
     info, indices, pictures = foreseen.info, foreseen.plan.indices, session.pictures
     scale = (THUMBNAIL_PIXELS / (info.width * info.height)) ** 0.5
     height, width = max(2, round(info.height * scale)), max(2, round(info.width * scale))
-    shown = time.monotonic()
+    due = time.monotonic() + FIRST_SECONDS
     for frame in iter_frames(info, wanted, height=height, width=width):
         newest = session.foreseen
         if newest is None or (newest.info, newest.plan.indices) != (info, indices):
             return  # the sliders have moved on, and so will the next call
         pictures[frame.index] = _data_url(frame.pixels)
-        if time.monotonic() - shown > STRIP_SECONDS:
-            shown = time.monotonic()
+        if time.monotonic() > due:
+            due = time.monotonic() + STRIP_SECONDS
             yield
     if wanted:
         yield

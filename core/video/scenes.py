@@ -32,7 +32,7 @@ Bools = NDArray[np.bool_]
 def profile_from(glances: Glances, *, duration_seconds: float) -> Profile:
     """How much happens when, as the pictures show it."""
     slot = glances.slot_seconds
-    cuts = _cuts(steps(glances), slot)
+    cuts = _cuts(steps(glances), glances.seen, slot)
     happens = _events(glances, cuts)
     cuts &= ~_near(happens, 2)  # an event begins and ends with a change as well
     calm = glances.seen & ~_near(happens, 2 * AWAY)
@@ -129,12 +129,18 @@ def _runs(marked: Bools) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _cuts(found: Floats, slot: float) -> Bools:
-    """Slots with which a new scene begins; after one none for a second."""
-    seen = np.ones(len(found), dtype=np.bool_)
+def _cuts(found: Floats, seen: Bools, slot: float) -> Bools:
+    """Slots with which a new scene begins; after one none for a second.
+
+    Where only keyframes were looked at every one of them is another picture: no cut is told there.
+    """
     usual, _ = _local(found, seen, round(AROUND_SECONDS / slot))
     reach = max(1, round(1.0 / slot))
-    cut = (found > np.maximum(CUT_LEAST, CUT * usual)) & (found >= _highest(found, reach))
+    cut = (
+        ~_near(~seen, 2)
+        & (found > np.maximum(CUT_LEAST, CUT * usual))
+        & (found >= _highest(found, reach))
+    )
     places = np.flatnonzero(cut)
     marked = np.zeros(len(found), dtype=np.bool_)
     marked[places[np.diff(places, prepend=-reach - 1) > reach]] = True
