@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "assets" / "examples" / "flash.mp4"
@@ -27,11 +29,12 @@ def framewise(path: str, indices: list[int], height: int, width: int) -> Work:
 
 
 def framewise_here(path: str, indices: list[int], height: int, width: int) -> Work:
-    from core.video import probe, probing, pyav  # noqa: F401
+    from core.video import pyav
+    from core.video.probing import probe_file
     from core.video.reading import collect
 
     yield 0
-    info, threads = probe(path), len(os.sched_getaffinity(0))
+    info, threads = probe_file(Path(path)), len(os.sched_getaffinity(0))
     frames = pyav.read(info, indices, height=height, width=width, threads=threads)
     yield len(collect(frames).indices)
 
@@ -97,8 +100,12 @@ PEERS: dict[str, Callable[[str, list[int], int, int], Work]] = {
 
 
 def _peak_kilobytes() -> int:
-    """Of this process alone; getrusage counts in its parent's at the time of the fork."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
+    """Of the process that decodes: this one, or for ours the one beside it.
+
+    getrusage would count in the parent's at the time of the fork.
+    """
+    decoding = [psutil.Process(), *psutil.Process().children()][-1]
+    status = Path(f"/proc/{decoding.pid}/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0])
 
 

@@ -7,6 +7,7 @@ shared with the page, and yields what JSON can say. It runs in the decoding proc
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,6 +53,7 @@ def _read(arguments: Message, buffer: memoryview | None) -> Iterator[Message]:
     for frame in frames:
         slot = slots[frame.index]
         pixels[slot] = frame.pixels
+        _let_go(buffer, slot * pixels[0].nbytes, (slot + 1) * pixels[0].nbytes)
         yield {"slot": slot, "seconds": float(frame.seconds)}
 
 
@@ -69,6 +71,17 @@ def _profile(arguments: Message, buffer: memoryview | None) -> Iterator[Message]
         budget_seconds=arguments["budget_seconds"],
         threads=arguments["threads"],
     )
+
+
+def _let_go(buffer: memoryview | None, begin: int, end: int) -> None:
+    """Unmap what is written: it stays where the page reads it, and need not be held here too."""
+    memory: object = None if buffer is None else buffer.obj
+    if isinstance(memory, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        first, last = -(-begin // mmap.PAGESIZE), end // mmap.PAGESIZE
+        if last > first:
+            memory.madvise(
+                mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE
+            )
 
 
 JOBS: dict[str, Job] = {"probe": _probe, "read": _read, "profile": _profile}
