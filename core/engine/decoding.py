@@ -97,7 +97,7 @@ class Decoder:
             weights = stage.weights[0]
             x = weights.norm.new_zeros(tokens, len(weights.norm))
             turn = x.new_zeros(tokens, 1, self.shape.head_size)
-            query, _, _ = halves.before(x, turn, turn, weights.before, self.shape)
+            query, _, _ = halves.before(x, turn, turn.clone(), weights.before, self.shape)
             halves.after(x, query.flatten(1), weights.after, self.shape)
             torch.cuda.synchronize(stage.device)
 
