@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -20,16 +20,18 @@ class Request:
     """One question, ready for the model.
 
     Attributes:
-        frames: the plan's frames.
+        frames: the plan's frames; None where the engine ``knows`` the video without them.
+        video: names the file's content and the plan; None keeps nothing for later.
         plan: what the frames obey.
         prompt: the rendered conversation, with the marker token where the video goes.
         reply_tokens: the longest reply.
     """
 
-    frames: Frames
+    frames: Frames | None
     plan: Plan
     prompt: str
     reply_tokens: int
+    video: Hashable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Finished:
         frame_times: seconds of the video at which the frames that were read are shown.
         seconds_to_first_token: from the start of the request, reading included.
         tokens_per_second: of the reply after its first token; 0 for a reply of one token.
+        reused_tokens: of the prompt, those that had been read for an earlier question.
         peak_bytes: the most memory in use on each device; on a processor, of the whole process.
         reason: "end" of the reply, its "length" limit, or "stopped".
     """
@@ -75,11 +78,16 @@ class Finished:
     frame_times: tuple[float, ...] = ()
     seconds_to_first_token: float
     tokens_per_second: float
+    reused_tokens: int = 0
     peak_bytes: tuple[int, ...]
     reason: Literal["end", "length", "stopped"]
 
 
 Event = Progress | Started | Text | Finished
+
+
+class FramesNeeded(Exception):
+    """What was known of a video has been dropped: ask again with its frames."""
 
 
 class Engine(Protocol):
@@ -96,6 +104,9 @@ class Engine(Protocol):
     def devices(self) -> tuple[Device, ...]:
         """Where it is held."""
 
+    def knows(self, video: Hashable) -> bool:
+        """Whether it can answer about this video without its frames."""
+
     def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
         """Answer; ends with Finished. ``stop`` ends the reply within one token.
 
@@ -103,6 +114,7 @@ class Engine(Protocol):
 
         Raises:
             ContextOverflow, MemoryOverflow: it did not fit after all; the engine stays usable.
+            FramesNeeded: it came without frames, and the video is no longer known.
         """
 
     def close(self) -> None:

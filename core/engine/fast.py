@@ -71,6 +71,10 @@ class Fast:
         attention.register()
         return Fast(model, kept_bytes=kept_bytes, away_bytes=away_bytes)
 
+    def has_seen(self, video: Hashable) -> bool:
+        """Whether what the tower made of this video is still there."""
+        return self.tower is not None and video in self.tower.shelf
+
     def generate(
         self,
         inputs: dict[str, Any],
@@ -95,6 +99,7 @@ class Fast:
         ids = inputs["input_ids"][0].tolist()
         if self.tower is not None:
             self.tower.video = video
+            self.tower.shelf.get(video)  # asked about: the last that would go
         room = room_for(len(ids) + max_new_tokens)
         kept = self._open(ids, video, room)
         read = len(kept.ids)

@@ -9,16 +9,17 @@ import queue
 import resource
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from core.engine.base import Event, Finished, Progress, Request, Started
+from core.engine.base import Event, Finished, FramesNeeded, Progress, Request, Started
+from core.engine.fast import Fast
+from core.engine.preparing import Preparer
 from core.engine.reply import Either, Reply
 from core.errors import Cancelled, CheckpointError, ContextOverflow, MemoryOverflow, SettingsError
 from core.planning.card import ModelCard
 from core.planning.forecast import run_dtype, weight_bytes
 from core.planning.machine import GIB, Device, processor, this_machine
-from core.planning.measured import Sampled, told
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +75,9 @@ class LocalEngine:
     ) -> None:
         self.card = card
         self._model, self._processor, self._devices = model, processor, devices
+        self._preparer = Preparer(card, processor, str(model.device), model.dtype)
+        kept, away = _budgets(card, devices)
+        self._fast = Fast.of(model, kept_bytes=kept, away_bytes=away)
         self._turn = threading.Lock()
         self._stop: threading.Event = threading.Event()  # of the request under way
         self._watch_layers()
@@ -82,10 +86,15 @@ class LocalEngine:
         """Where the model is held."""
         return self._devices
 
+    def knows(self, video: Hashable) -> bool:
+        """Whether it can answer about this video without its frames."""
+        seen = self._fast is not None and self._fast.has_seen(video)
+        return seen and self._preparer.knows(video)
+
     def close(self) -> None:
         """Free the memory."""
         with self._turn:
-            self._model = self._processor = None
+            self._model = self._processor = self._fast = None
             _free_memory()
 
     def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
@@ -141,16 +150,12 @@ class LocalEngine:
         reply = self._reply(stop, events)
         try:
             with torch.inference_mode():
+                self._reset_peaks()
                 inputs = self._inputs(request)
                 reply.prompt_tokens = int(inputs["input_ids"].shape[1])
                 self._check_length(reply.prompt_tokens, request)
                 events.put(Started(prompt_tokens=reply.prompt_tokens))
-                self._reset_peaks()
-                self._model.generate(
-                    **inputs.to(self._model.device),
-                    max_new_tokens=request.reply_tokens,
-                    streamer=reply,
-                )
+                self._generate(inputs, request, reply)
         except Cancelled:
             reply.stopped = True
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -166,32 +171,30 @@ class LocalEngine:
     def _reply(self, stop: Either, events: queue.Queue[Event | BaseException]) -> Reply:
         return Reply(self._processor.tokenizer, stop, events)
 
-    def _inputs(self, request: Request) -> Any:
-        """What the model takes, frames as they are: neither sampled nor resized again.
+    def _inputs(self, request: Request) -> dict[str, Any]:
+        if request.frames is None and not (request.video and self.knows(request.video)):
+            raise FramesNeeded
+        try:
+            return self._preparer.inputs(request)
+        except KeyError:
+            raise FramesNeeded from None
 
-        Only a class whose resizing nothing else can do (plan.measured says so) does its own.
-        """
-        import torch
+    def _generate(self, inputs: dict[str, Any], request: Request, reply: Reply) -> None:
+        """The reply into ``reply``, the fast way where the class is known to it."""
+        if self._fast is None:
+            self._model.generate(**inputs, max_new_tokens=request.reply_tokens, streamer=reply)
+            return
+        reply.reused_tokens = self._fast.generate(
+            inputs,
+            video=request.video,
+            max_new_tokens=request.reply_tokens,
+            streamer=reply,
+            look=self._look,
+        )
 
-        pixels = torch.from_numpy(request.frames.pixels).permute(0, 3, 1, 2)
-        plan = request.plan
-        frames = Sampled(
-            times=plan.times,
-            height=plan.height,
-            width=plan.width,
-            duration_seconds=plan.duration_seconds,
-        )
-        inputs = self._processor(
-            text=[request.prompt],
-            videos=[pixels],
-            video_metadata=[told(frames)],
-            do_sample_frames=False,
-            do_resize=plan.measured is not None and plan.measured.resizes,
-            return_metadata=True,  # some classes write their labels by it
-            return_tensors="pt",
-        )
-        inputs.pop("video_metadata", None)
-        return inputs
+    def _look(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled
 
     def _check_length(self, prompt_tokens: int, request: Request) -> None:
         total = prompt_tokens + request.reply_tokens
@@ -206,8 +209,7 @@ class LocalEngine:
         import torch
 
         def before_layer(_module: torch.nn.Module, _inputs: tuple[Any, ...]) -> None:
-            if self._stop.is_set():
-                raise Cancelled
+            self._look()
 
         for module in self._model.modules():
             if isinstance(module, torch.nn.ModuleList):
@@ -285,6 +287,17 @@ def _device_map(card: ModelCard, devices: tuple[Device, ...]) -> Any:
     if len(devices) == 1 or weight_bytes(card, first) * 1.2 < first.capacity_bytes:
         return {"": first.name}
     return "auto"
+
+
+def _budgets(card: ModelCard, devices: tuple[Device, ...]) -> tuple[int, int]:
+    """Bytes that may be kept for later questions on the devices, and beside them in the machine.
+
+    Half of what the weights leave; a request that needs it has it.
+    """
+    free = sum(each.capacity_bytes for each in devices) - weight_bytes(card, devices[0])
+    if devices[0].kind != "cuda":
+        return max(0, free // 4), 0
+    return max(0, free // 2), processor().capacity_bytes // 8
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
