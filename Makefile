@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 demo: $(VENV)/.app
 	$(BIN)/python app.py serve --port $(PORT)
 
-test: $(VENV)/.dev $(VENV)/.chromium
+test: $(VENV)/.dev $(VENV)/.chromium $(VENV)/.ffmpeg
 	$(BIN)/python -m pytest -m "not gpu"
 
 check: $(VENV)/.dev
@@ -45,4 +45,8 @@ $(VENV)/.dev: $(VENV)/.app requirements-dev.txt
 
 $(VENV)/.chromium: $(VENV)/.dev
 	sh tools/find_chromium.sh $(BIN) > $(VENV)/chromium.path
+	@touch $@
+
+$(VENV)/.ffmpeg: $(VENV)/.app
+	sh tools/find_ffmpeg.sh $(BIN) > $(VENV)/ffmpeg.found
 	@touch $@

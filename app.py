@@ -26,6 +26,7 @@ from core.planning.presets import PRESETS
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
 from core.video.info import VideoInfo, describe_video
+from core.video.reading import DEFAULT_READER, READERS, check_reader
 
 cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -40,6 +41,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Preset = Annotated[
     str | None, typer.Option(help=f"{', '.join(PRESETS)}; options given beside it win.")
 ]
+Reader = Annotated[str, typer.Option(help=f"What decodes the video: {', '.join(READERS)}.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DEMO = str(DEMO_MODEL)
 
@@ -85,15 +87,17 @@ def serve(
     port: Annotated[
         int, typer.Option(help="Port to listen on.", envvar="GRADIO_SERVER_PORT")
     ] = 7860,
+    reader: Reader = DEFAULT_READER,
 ) -> None:
     """Start the page (the default)."""
+    check_reader(reader)
     card = load_card(model)
     errors.print(f"Loading {card.name} …")
     from core.engine.local import load_engine
     from ui.page import launch
 
     engine = load_engine(card, device=device)
-    launch(engine, host=host, port=port)
+    launch(engine, host=host, port=port, reader=reader)
 
 
 @cli.command()
@@ -149,6 +153,7 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     model: Model = DEMO,
     device: Device = "auto",
+    reader: Reader = DEFAULT_READER,
     preset: Preset = None,
     as_json: AsJson = False,
     settings: Settings,
@@ -161,6 +166,7 @@ def ask(
     from core.video import probe
     from ui.render import actual_text
 
+    check_reader(reader)
     card, info = load_card(model), probe(video)
     if preset is not None:
         settings = with_preset(preset, settings, card)
@@ -170,7 +176,7 @@ def ask(
     _quiet_libraries()
     engine = load_engine(card, device=device)
     pieces: list[str] = []
-    for event in answer(engine, foreseen, stop=threading.Event()):
+    for event in answer(engine, foreseen, stop=threading.Event(), reader=reader):
         if isinstance(event, Text):
             pieces.append(event.text)
             if not as_json:

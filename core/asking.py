@@ -31,7 +31,7 @@ from core.planning.memory import AS_STORED, Execution
 from core.planning.presets import preset
 from core.planning.prompt import writer_for
 from core.video.info import VideoInfo
-from core.video.reading import collect, iter_frames
+from core.video.reading import DEFAULT_READER, collect, iter_frames
 
 PROGRESS_SECONDS = 0.3
 
@@ -122,19 +122,27 @@ def require(foreseen: Foreseen) -> None:
     check(foreseen.estimate, foreseen.card, remedy=remedy)
 
 
-def answer(engine: Engine, foreseen: Foreseen, *, stop: threading.Event) -> Iterator[Event]:
+def answer(
+    engine: Engine, foreseen: Foreseen, *, stop: threading.Event, reader: str = DEFAULT_READER
+) -> Iterator[Event]:
     """Read the planned frames and let the engine answer the last turn.
 
     Raises:
         QuestionError: the last turn is empty.
         ContextOverflow, MemoryOverflow: it does not fit; nothing has been read.
-        VideoError: a frame cannot be decoded.
+        VideoError: a frame cannot be decoded, or not by this reader.
+        SettingsError: there is no such reader here.
         Cancelled: ``stop`` was set before the reply began.
     """
     require(foreseen)
     plan, begun = foreseen.plan, time.perf_counter()
     reading = iter_frames(
-        foreseen.info, plan.indices, height=plan.height, width=plan.width, stop=stop
+        foreseen.info,
+        plan.indices,
+        height=plan.height,
+        width=plan.width,
+        stop=stop,
+        reader=reader,
     )
     frames, told = [], begun
     for frame in reading:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from core.errors import SettingsError
 from core.planning.card import DEMO_MODEL
 from core.planning.machine import GIB, this_machine
+from core.video.reading import READERS
 
 PACKAGES = (
     "torch",
@@ -17,9 +20,10 @@ PACKAGES = (
     "qwen-vl-utils",
     "gradio",
     "av",
+    "torchcodec",
     "decord",
 )
-OPTIONAL = {"decord": "an alternative reader; PyAV is used"}
+OPTIONAL = dict.fromkeys(["torchcodec", "decord"], "an alternative reader; PyAV is used")
 
 
 def examine() -> dict[str, Any]:
@@ -39,6 +43,7 @@ def examine() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": versions,
         "ffmpeg": _ffmpeg_version(),
+        "readers": {name: _fault_of_reader(place) for name, place in READERS.items()},
         "devices": [
             {"name": each.name, "model": each.model, "memory": each.capacity_bytes}
             for each in devices
@@ -53,6 +58,8 @@ def report(found: dict[str, Any]) -> str:
     for name, installed in found["packages"].items():
         lines.append(f"{name} {installed or 'missing (' + OPTIONAL.get(name, 'needed') + ')'}")
     lines.append(f"FFmpeg {found['ffmpeg'] or 'missing'} (inside PyAV)")
+    for name, fault in found["readers"].items():
+        lines.append(fault or f"The reader {name} works.")
     for each in found["devices"]:
         lines.append(f"{each['name']}: {each['model']}, {each['memory'] / GIB:.1f} GiB")
     return "\n".join([*lines, *found["problems"]] + ([] if found["problems"] else ["All is well."]))
@@ -74,6 +81,19 @@ def _torch_problems(has_gpu: bool) -> list[str]:
             "or a newer driver."
         ]
     return []
+
+
+def _fault_of_reader(place: str) -> str | None:
+    """Why a reader cannot be used here and what helps, or None; it is no problem of the machine."""
+    try:
+        load = getattr(importlib.import_module(place), "load", None)
+        if load is not None:
+            load()
+    except SettingsError as error:
+        return f"{error.message} {error.remedy}"
+    except ImportError as error:
+        return f"PyAV does not load: {error}."
+    return None
 
 
 def _version(package: str) -> str | None:

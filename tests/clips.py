@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -29,6 +30,7 @@ class Clip:
     """How a clip is made, and what a viewer of it sees.
 
     ``times`` are seconds from the first shown frame; None means that the rate is constant.
+    ``claimed_frames`` is what the header of an AVI file says instead of the truth.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Clip:
     options: dict[str, str] = field(default_factory=dict)
     muxing: dict[str, str] = field(default_factory=dict)
     second_picture: tuple[int, int] | None = None
+    claimed_frames: int | None = None
     sound: bool = False
 
     @property
@@ -86,6 +89,7 @@ CLIPS: dict[str, Clip] = {
         Clip(name="ntsc.mov", rate=NTSC, options=X264),
         Clip(name="h264.mkv", container="matroska", options=X264, sound=True),
         Clip(name="h264.ts", container="mpegts", options=X264),
+        Clip(name="h264.avi", container="avi", options=X264 | {"g": "12", "bf": "0"}),
         Clip(name="h264.flv", container="flv", options=X264),
         Clip(
             name="mpeg4.avi",
@@ -93,6 +97,29 @@ CLIPS: dict[str, Clip] = {
             shown_codec="mpeg4",
             container="avi",
             options={"g": "40"} | LOSSLESS,
+        ),
+        *(
+            Clip(
+                name=f"{name}.avi",
+                codec="mpeg4",
+                shown_codec="mpeg4",
+                container="avi",
+                claimed_frames=claimed,
+                options={"g": "20"} | LOSSLESS,
+            )
+            for name, claimed in {"uncounted": 0, "miscounted": 62}.items()
+        ),
+        Clip(
+            name="mpeg4_b_frames.mp4",
+            codec="mpeg4",
+            shown_codec="mpeg4",
+            options={"g": "20", "bf": "2"} | LOSSLESS,
+        ),
+        Clip(
+            name="mpeg2.mp4",
+            codec="mpeg2video",
+            shown_codec="mpeg2video",
+            options={"g": "12", "bf": "2"} | LOSSLESS,
         ),
         Clip(
             name="mpeg2.mpg",
@@ -113,6 +140,25 @@ CLIPS: dict[str, Clip] = {
             height=67,
         ),
         Clip(
+            name="full_colour.webm",
+            codec="libvpx-vp9",
+            shown_codec="vp9",
+            container="matroska",
+            pixel_format="yuv444p",
+            frames=30,
+        ),
+        Clip(
+            name="hevc_10_bit.mkv",
+            codec="libx265",
+            shown_codec="hevc",
+            container="matroska",
+            pixel_format="yuv420p10le",
+            frames=40,
+            options={
+                "x265-params": "log-level=none:keyint=12:min-keyint=12:scenecut=0:no-open-gop=1"
+            },
+        ),
+        Clip(
             name="hevc.mp4",
             codec="libx265",
             shown_codec="hevc",
@@ -123,6 +169,15 @@ CLIPS: dict[str, Clip] = {
             codec="libsvtav1",
             shown_codec="av1",
             options={"preset": "8", "crf": "12"},
+        ),
+        Clip(
+            name="av1_10_bit.webm",
+            codec="libsvtav1",
+            shown_codec="av1",
+            container="matroska",
+            pixel_format="yuv420p10le",
+            frames=30,
+            options={"preset": "8", "crf": "12", "g": "10"},
         ),
         Clip(
             name="mjpeg.avi",
@@ -141,6 +196,13 @@ CLIPS: dict[str, Clip] = {
             frames=24,
         ),
         Clip(name="ten_bit.mp4", pixel_format="yuv420p10le", options=X264),
+        Clip(name="odd_size.mp4", width=101, height=67, pixel_format="yuv444p", options=X264),
+        Clip(name="only_keyframes.mov", frames=30, options=X264 | {"g": "1", "bf": "0"}),
+        Clip(name="no_b_frames.mkv", container="matroska", options=X264 | {"g": "12", "bf": "0"}),
+        Clip(
+            name="many_b_frames.mp4",
+            options=X264 | {"g": "30", "bf": "8", "b_strategy": "0", "x264-params": "b-pyramid=2"},
+        ),
         Clip(name="full_colour.mp4", pixel_format="yuv444p", options=X264),
         Clip(name="uneven.mp4", times=_uneven(60), options=X264),
         Clip(name="uneven.mkv", times=_uneven(60), container="matroska", options=X264),
@@ -151,6 +213,16 @@ CLIPS: dict[str, Clip] = {
             Clip(name=f"turned_{angle}.mp4", rotation=angle, options=X264, frames=30)
             for angle in (90, 180, 270)
         ),
+        *(
+            Clip(
+                name=f"turned_{angle}.mkv",
+                container="matroska",
+                rotation=angle,
+                options=X264,
+                frames=30,
+            )
+            for angle in (90, 180)
+        ),
         Clip(name="wide_pixels.mp4", pixel_aspect=Fraction(4, 3), options=X264, frames=30),
         Clip(
             name="turned_wide_pixels.mp4",
@@ -160,6 +232,7 @@ CLIPS: dict[str, Clip] = {
             frames=30,
         ),
         Clip(name="two_pictures.mp4", second_picture=(48, 32), options=X264),
+        Clip(name="two_alike.mp4", second_picture=(96, 64), options=X264),
         Clip(name="fragments.mp4", muxing={"movflags": "frag_keyframe+empty_moov"}, options=X264),
         Clip(name="index_first.mp4", muxing={"movflags": "faststart"}, options=X264),
         Clip(name="one_frame.mp4", frames=1, options=X264),
@@ -202,12 +275,11 @@ def write(clip: Clip, folder: Path) -> Path:
     """Encode ``clip`` into ``folder``, and give the file."""
     path = folder / clip.name
     with av.open(str(path), "w", options=clip.muxing) as container:
-        streams = [_video_stream(container, clip, width=clip.width, height=clip.height)]
-        if clip.second_picture:  # a smaller one that comes first, as in a preview track
-            small_width, small_height = clip.second_picture
-            streams.insert(
-                0, _video_stream(container, clip, width=small_width, height=small_height)
-            )
+        streams = [  # a second picture comes first in the file, as a preview track does
+            _video_stream(container, clip, width=width, height=height)
+            for width, height in filter(None, (clip.second_picture, (clip.width, clip.height)))
+        ]
+        streams[-1].disposition = Disposition.default  # the one that a player shows
         sound = (
             container.add_stream("aac" if clip.container == "mov" else "mp2", rate=48000)
             if clip.sound
@@ -219,7 +291,18 @@ def write(clip: Clip, folder: Path) -> Path:
             container.mux(stream.encode(None))
         if sound is not None:
             _hum(container, sound, seconds=clip.frames / float(clip.rate))
+    if clip.claimed_frames is not None:
+        _claim(path, clip.claimed_frames)
     return path
+
+
+def _claim(path: Path, frames: int) -> None:
+    """Write another number of frames into the two places where an AVI file counts them."""
+    data = bytearray(path.read_bytes())
+    for chunk, offset in ((b"avih", 24), (b"strh", 40)):
+        place = data.index(chunk) + offset
+        data[place : place + 4] = frames.to_bytes(4, "little")
+    path.write_bytes(data)
 
 
 def write_sound(path: Path) -> Path:

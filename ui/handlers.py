@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
 from core.planning import rough_rates
 from core.video import probe
+from core.video.reading import DEFAULT_READER
 from ui import controls, meter, render, texts
 from ui.choosing import Chooser, without_plan
 from ui.pending import Wanted
@@ -34,8 +35,8 @@ Message = dict[str, Any]
 class Handlers:
     """What the page's events call.
 
-    ``values`` are the controls' values: settings by their names, and ``model`` and ``devices``,
-    for which targets.py plans.
+    ``values`` are the controls' values: settings by their names, ``model`` and ``devices``, for
+    which targets.py plans, and the ``reader`` of the frames.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -134,7 +135,9 @@ class Handlers:
                 "notice": "",
                 "busy": True,
             }
-            async for waiting in self._listen(foreseen, exchange, stop):
+            reader = values.get("reader") or DEFAULT_READER
+            answering = answer(self.engine, foreseen, stop=stop, reader=reader)
+            async for waiting in self._listen(answering, foreseen, exchange):
                 yield {"chat": _messages(session, waiting=waiting)}
             if stop.is_set() and not exchange.answer:
                 raise Cancelled
@@ -152,14 +155,11 @@ class Handlers:
             stop.set()
 
     async def _listen(
-        self, foreseen: Foreseen, exchange: Exchange, stop: threading.Event
+        self, answering: Iterator[Event], foreseen: Foreseen, exchange: Exchange
     ) -> AsyncIterator[str]:
         """Fill ``exchange`` as the events come; yields what to show while there are no words."""
         events: queue.Queue[Event | BaseException | None] = queue.Queue()
-        work = threading.Thread(
-            target=_forward, args=(self.engine, foreseen, stop, events), daemon=True
-        )
-        work.start()
+        threading.Thread(target=_forward, args=(answering, events), daemon=True).start()
         waiting = "…"
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
@@ -231,15 +231,10 @@ class Handlers:
         }
 
 
-def _forward(
-    engine: Engine,
-    foreseen: Foreseen,
-    stop: threading.Event,
-    events: queue.Queue[Event | BaseException | None],
-) -> None:
-    """Run in a thread: whatever happens there, its reader hears of it."""
+def _forward(answering: Iterator[Event], events: queue.Queue[Event | BaseException | None]) -> None:
+    """Run in a thread: whatever happens there, who waits for events hears of it."""
     try:
-        for event in answer(engine, foreseen, stop=stop):
+        for event in answering:
             events.put(event)
         events.put(None)
     except BaseException as error:

@@ -13,6 +13,7 @@ from core.planning.card import DEMO_MODEL, ModelCard
 from core.planning.families import Route
 from core.planning.machine import THIS_MACHINE
 from core.planning.presets import PRESETS
+from core.video.reading import DEFAULT_READER, READERS
 from ui import controls, texts
 from ui.examples import ASSETS, EXAMPLES, examples
 from ui.handlers import Handlers
@@ -20,13 +21,13 @@ from ui.targets import Choices, model_choices, places
 from ui.wiring import Parts, wire
 
 
-def launch(engine: Engine, *, host: str, port: int) -> None:
-    """Serve the page for ``engine`` until interrupted.
+def launch(engine: Engine, *, host: str, port: int, reader: str = DEFAULT_READER) -> None:
+    """Serve the page for ``engine`` until interrupted; ``reader`` decodes the videos.
 
     Raises:
         SettingsError: the address is taken or not this machine's.
     """
-    page = build(engine)
+    page = build(engine, reader=reader)
     page.queue(max_size=64, default_concurrency_limit=4)
     try:
         page.launch(server_name=host, server_port=port, **launch_options())
@@ -60,7 +61,7 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def build(engine: Engine) -> gr.Blocks:
+def build(engine: Engine, *, reader: str = DEFAULT_READER) -> gr.Blocks:
     """The page for one engine."""
     handlers = Handlers(engine)
     with gr.Blocks(
@@ -70,7 +71,7 @@ def build(engine: Engine) -> gr.Blocks:
             parts = _top(engine)
         with gr.Row(elem_id="columns", equal_height=False):
             with gr.Column(scale=11, min_width=340, elem_id="left"):
-                parts |= _left(engine)
+                parts |= _left(engine, reader=reader)
             with gr.Column(scale=9, min_width=340, elem_id="right"):
                 parts |= _right(engine)
         wire(handlers, parts, page)
@@ -103,7 +104,7 @@ def _top(engine: Engine) -> Parts:
     return parts
 
 
-def _left(engine: Engine) -> Parts:
+def _left(engine: Engine, *, reader: str) -> Parts:
     parts: Parts = {
         "video": gr.Video(
             label=texts.LABELS["video"],
@@ -132,7 +133,7 @@ def _left(engine: Engine) -> Parts:
     with gr.Row(elem_id="sliders"):
         parts |= _sliders(card, route)
     with gr.Accordion(texts.LABELS["advanced"], open=False, elem_id="advanced"), gr.Row():
-        parts |= _advanced(card, route)
+        parts |= _advanced(card, route, reader=reader)
     parts["plan"] = gr.Textbox(visible="hidden", elem_id="plan")
     parts["measuring"] = gr.Textbox(visible="hidden", elem_id="measuring")
     return parts
@@ -179,7 +180,7 @@ def _sliders(card: ModelCard, route: Route) -> Parts:
     return parts
 
 
-def _advanced(card: ModelCard, route: Route) -> Parts:
+def _advanced(card: ModelCard, route: Route, *, reader: str) -> Parts:
     labels = texts.LABELS
     reply = min(512, card.context_tokens // 4)
     return {
@@ -193,6 +194,9 @@ def _advanced(card: ModelCard, route: Route) -> Parts:
         ),
         "reply_tokens": gr.Number(
             value=reply, label=labels["reply_tokens"], elem_id="reply-tokens", min_width=120
+        ),
+        "reader": gr.Dropdown(
+            list(READERS), value=reader, label=labels["reader"], elem_id="reader", min_width=120
         ),
     }
 

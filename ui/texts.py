@@ -26,6 +26,7 @@ LABELS = {
     "end": "End (0: the end)",
     "min_frame_tokens": "Patches, at least",
     "reply_tokens": "Reply tokens",
+    "reader": "Decoded by",
     "ask": "Ask",
     "stop": "Stop",
     "clear": "Clear",

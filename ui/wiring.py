@@ -28,8 +28,9 @@ CONTROLS = (
     "reply_tokens",
     "model",
     "devices",
+    "reader",
 )
-CHOICES = {"strategy", "route", "model", "devices"}
+CHOICES = {"strategy", "route", "model", "devices", "reader"}
 WHOLE = {
     "min_frames",
     "max_frames",

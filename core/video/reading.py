@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # name -> module with read(); imported when first used, since decoders are heavy
-READERS = {"pyav": "core.video.pyav"}
+READERS = {
+    "pyav": "core.video.pyav",
+    "torchcodec": "core.video.torchcodec",
+    "decord": "core.video.decord",
+}
 DEFAULT_READER = "pyav"
 
 
@@ -136,11 +140,16 @@ def collect(frames: Iterable[Frame]) -> Frames:
     )
 
 
-def _reader(name: str) -> Reader:
+def check_reader(name: str) -> None:
+    """Raise SettingsError unless there is such a reader, be its library installed or not."""
     if name not in READERS:
         raise SettingsError(
             f"There is no reader {name!r}.", remedy=f"Choose one of: {', '.join(READERS)}."
         )
+
+
+def _reader(name: str) -> Reader:
+    check_reader(name)
     module: Any = importlib.import_module(READERS[name])
     return cast(Reader, module)
 
