@@ -143,7 +143,7 @@ def test_devices_that_are_not_here(framewise: Command, model: Path) -> None:
 
 @pytest.mark.parametrize(
     ("devices", "count", "mode", "replicas"),
-    [("L4", 1, "single", 1), ("4xL4", 4, "single", 4), ("2x12GiB", 2, "split", 0)],
+    [("L4", 1, "single", 1), ("4xL4", 4, "replicas", 4), ("2x12GiB", 2, "split", 0)],
 )
 def test_devices_by_name_say_where_the_layers_are(
     devices: str, count: int, mode: str, replicas: int, framewise: Command

@@ -88,8 +88,8 @@ def test_meter_shows_one_bar_for_each_device(card: ModelCard) -> None:
     ("devices", "words", "layers"),
     [
         ("24GiB", "", []),
-        ("2x24GiB", "2 of 2 can hold a replica each", []),
-        ("2x12GiB", "split over 2 devices", ["layers 0–", "–27"]),
+        ("2x24GiB", "A replica on each of 2 devices", []),
+        ("2x12GiB", "split over 2 devices", ["tower, layers 0–", "–27"]),
     ],
     ids=["one", "replicas", "split"],
 )
@@ -98,7 +98,7 @@ def test_meter_says_where_the_model_is(devices: str, words: str, layers: list[st
     page = meter.meter(foreseen(card, devices=devices, max_frames=8))
     assert words in page
     assert all(part in page for part in layers)
-    assert ("layers" in page) == bool(layers)
+    assert ("<small>tower, layers" in page) == bool(layers)
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,7 @@ class Handlers:
             turns=tuple(session.turns(question.strip())),
             devices=target.devices,
             rates=self.rates if target.loaded else None,
+            execution=target.execution,
         )
 
     def _learn(self, foreseen: Foreseen, finished: Finished) -> None:

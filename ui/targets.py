@@ -10,6 +10,7 @@ from core.engine.base import Engine
 from core.planning import Device, ModelCard, load_card
 from core.planning.catalog import catalog
 from core.planning.machine import GIB, THIS_MACHINE, device_choices, devices_named
+from core.planning.memory import AS_STORED, Execution
 from ui import texts
 
 Choices = list[tuple[str, str]]
@@ -20,11 +21,13 @@ class Target:
     """What a forecast is for.
 
     Attributes:
+        execution: how they hold it.
         loaded: True for the engine's own model where it is; False for an estimate "as if".
     """
 
     card: ModelCard
     devices: tuple[Device, ...]
+    execution: Execution
     loaded: bool
 
 
@@ -40,6 +43,7 @@ def target_of(values: Mapping[str, Any], engine: Engine) -> Target:
     return Target(
         card=engine.card if own else load_card(model),
         devices=engine.devices() if loaded else devices_named(devices),
+        execution=engine.execution if loaded else AS_STORED,
         loaded=loaded,
     )
 

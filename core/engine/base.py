@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from core.planning.card import ModelCard
 from core.planning.machine import Device
+from core.planning.memory import Execution
 from core.planning.plan import Plan
 from core.video.reading import Frames
 
@@ -21,6 +22,7 @@ class Request:
 
     Attributes:
         frames: the plan's frames.
+        video: names the file's content and the plan; None keeps nothing for later.
         plan: what the frames obey.
         prompt: the rendered conversation, with the marker token where the video goes.
         reply_tokens: the longest reply.
@@ -30,11 +32,15 @@ class Request:
     plan: Plan
     prompt: str
     reply_tokens: int
+    video: Hashable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Still at work on ``stage``; ``done`` of ``total`` where that can be counted."""
+    """Still at work on ``stage``; ``done`` of ``total`` where that can be counted.
+
+    While waiting, ``done`` is how many requests came before and are not answered yet.
+    """
 
     stage: Stage
     done: int = 0
@@ -95,6 +101,13 @@ class Engine(Protocol):
 
     def devices(self) -> tuple[Device, ...]:
         """Where it is held."""
+
+    @property
+    def execution(self) -> Execution:
+        """How devices() hold it: the precision, and the layers of each where that is settled."""
+
+    def knows(self, video: Hashable) -> bool:
+        """Whether it can answer about this video without its frames."""
 
     def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
         """Answer; ends with Finished. ``stop`` ends the reply within one token.
