@@ -63,14 +63,13 @@ def _weight(module: Any) -> int:
 
 
 def _after(model: Any, prefix: str) -> Iterator[str]:
-    """Names of what has weights and follows the layers beside them, and of the head."""
-    parent = prefix.rpartition(".")[0]
-    passed = False
-    for name, module in model.get_submodule(parent).named_children():
-        full = f"{parent}.{name}" if parent else name
-        if passed and any(True for _ in module.parameters()):
-            yield full
-        passed = passed or full == prefix
+    """Names of the norm, which is the first to have weights behind the layers, and of the head."""
+    parent, _, name = prefix.rpartition(".")
+    beside = iter(model.get_submodule(parent).named_children())
+    next(each for each, _ in beside if each == name)
+    norm = next((each for each, module in beside if any(True for _ in module.parameters())), None)
+    if norm is not None:
+        yield f"{parent}.{norm}" if parent else norm
     head = model.get_output_embeddings()
     if head is not None:
         yield next(name for name, module in model.named_modules() if module is head)
@@ -79,10 +78,7 @@ def _after(model: Any, prefix: str) -> Iterator[str]:
 def _tied(model: Any) -> Iterator[str]:
     """The head, where it is the token embeddings over again."""
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
-    declared = getattr(model.config.get_text_config(), "tie_word_embeddings", False)
-    if head is None or embeddings is None:
-        return
-    if declared or model.config.tie_word_embeddings or head.weight is embeddings.weight:
+    if head is not None and embeddings is not None and head.weight is embeddings.weight:
         yield next(name for name, module in model.named_modules() if module is head)
 
 
