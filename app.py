@@ -131,12 +131,12 @@ def estimate(
         str, typer.Option(help="A checkpoint folder or hub name; list shows those known offline.")
     ] = DEMO,
     devices: Annotated[
-        str | None,
+        str,
         typer.Option(
             help="Plan for these: 2x24GiB, 80GB, L4, 4xL4, 2xH200, or L4,T4; or for this "
             "machine's: auto, cpu, cuda:0,cuda:2."
         ),
-    ] = None,
+    ] = "auto",
     placement: Placing = "auto",
     max_memory: MaxMemory = None,
     precision: Precision = None,
@@ -269,14 +269,13 @@ def _execution(precision: str | None, quantize: str | None, placement: str) -> E
     return Execution(precision=quantize or precision, placement=placement)
 
 
-def _planned(text: str | None, max_memory: str | None) -> tuple[Device, ...]:
+def _planned(text: str, max_memory: str | None) -> tuple[Device, ...]:
     """Devices to plan for: this machine's by their names, or any by name or size."""
-    own = re.fullmatch(r"(auto|cpu|cuda(:\d+)?)(,cuda(:\d+)?)*", text or "auto")
-    found = devices_named(text) if text is not None and own is None else None
-    if found is None:
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?(,cuda(:\d+)?)*", text):
         from core.engine.loading import choose_devices, with_host
 
-        return with_host(choose_devices(text or "auto", max_memory))
+        return with_host(choose_devices(text, max_memory))
+    found = devices_named(text)
     return found if max_memory is None else limited(found, max_memory)
 
 

@@ -21,6 +21,7 @@ from core.video import probe
 from core.video.reading import DEFAULT_READER
 from ui import controls, meter, render, texts
 from ui.choosing import Chooser, without_plan
+from ui.live import Live
 from ui.pending import Wanted
 from ui.sessions import Exchange, Pictures, Session, Sessions
 from ui.targets import described, is_loaded, target_of
@@ -137,14 +138,15 @@ class Handlers:
             }
             reader = values.get("reader") or DEFAULT_READER
             answering = answer(self.engine, foreseen, stop=stop, reader=reader)
+            live = Live(foreseen.estimate.memory)
             async for waiting in self._listen(answering, foreseen, exchange):
-                yield {"chat": _messages(session, waiting=waiting)}
+                yield {"chat": _messages(session, waiting=waiting), **live.news()}
             if stop.is_set() and not exchange.answer:
                 raise Cancelled
-            yield {"chat": _messages(session), "busy": False, **self._again(session)}
+            yield {"chat": _messages(session), "busy": False, "live": "", **self._again(session)}
         except Cancelled:
             self._take_back(session, exchange)
-            yield {"chat": _messages(session), "busy": False, "question": question}
+            yield {"chat": _messages(session), "busy": False, "question": question, "live": ""}
         except FramewiseError as error:
             self._take_back(session, exchange)
             yield self._refusal(session, error, question)
@@ -229,6 +231,7 @@ class Handlers:
             "notice": render.notice(error),
             "question": question,
             "busy": False,
+            "live": "",
         }
 
 

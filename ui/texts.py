@@ -58,6 +58,8 @@ STAGES = {
     "thinking": "The model is looking at the frames",
 }
 MEMORY = {"tower": "tower, embeddings, head", "weights": "layers"}
+IN_USE = "In use now"
+NOW_AND_FORETOLD = "{0}, foretold at most {1}"
 WAITING = "Waiting: {0:,} before you"
 NO_VIDEO = "There is no video yet."
 NO_VIDEO_REMEDY = "Upload one, or pick an example."

@@ -100,7 +100,7 @@ def wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
         [parts["question"].submit, parts["ask"].click],
         calls.asked,
         inputs,
-        [*talk, notice, *shown],
+        [*talk, notice, *shown, parts["live"]],
         show_progress="hidden",
         api_name="ask",
         concurrency_id="gpu",

@@ -96,9 +96,10 @@ def limited(devices: tuple[Device, ...], text: str) -> tuple[Device, ...]:
         SettingsError: not a size, or not as many as there are devices.
     """
     try:
-        sizes = [each.capacity_bytes for each in parse_devices(text) if not each.model]
+        named = parse_devices(text)
     except SettingsError:
-        sizes = []
+        named = ()
+    sizes = [each.capacity_bytes for each in named if not any(other.model for other in named)]
     if len(sizes) == 1:
         sizes *= len(devices)
     if len(sizes) != len(devices):
