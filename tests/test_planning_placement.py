@@ -89,6 +89,8 @@ def test_layers_wait_in_the_machine_only_where_nothing_else_helps() -> None:
     assert host.kv_cache == 0
     assert last.kv_cache == -(-load.kv_cache * (80 - len(found.layers[0])) // 80)
     assert not any(each.missing for each in (first, last, host))
+    packed = Execution(precision="int8")  # whose layers cannot come and go
+    assert place(replace(load, layer_weights=100 * GIB), (*two, HOST), packed).mode == "split"
     small = replace(HOST, capacity_bytes=16 * GIB)
     assert place(load, (*two, small)).mode == "split"
     assert len(memory_on(load, place(load, (*two, small)), (*two, small))) == 2

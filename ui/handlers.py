@@ -17,6 +17,7 @@ from core.asking import Foreseen, answer, require
 from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
 from core.planning import rough_rates
+from core.planning.placement import processors
 from core.video import probe
 from core.video.reading import DEFAULT_READER
 from ui import controls, meter, render, texts
@@ -43,7 +44,7 @@ class Handlers:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.sessions = Sessions()
-        self.rates = rough_rates(engine.devices())
+        self.rates = rough_rates(processors(engine.devices()))
         self.chooser = Chooser(engine, self.follow)
 
     def open_video(

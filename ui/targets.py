@@ -11,6 +11,7 @@ from core.planning import Device, ModelCard, load_card
 from core.planning.catalog import catalog
 from core.planning.machine import GIB, THIS_MACHINE, device_choices, devices_named
 from core.planning.memory import AS_STORED, Execution
+from core.planning.placement import processors
 from ui import texts
 
 Choices = list[tuple[str, str]]
@@ -71,7 +72,7 @@ def places(engine: Engine) -> Choices:
     found = []
     for name in device_choices():
         own = name == THIS_MACHINE
-        devices = engine.devices() if own else devices_named(name)
+        devices = processors(engine.devices()) if own else devices_named(name)
         memory = f"{devices[0].capacity_bytes / GIB:.3g} GiB"
         count = f"{len(devices)} × " if len(devices) > 1 else ""
         label = f"{texts.THIS_MACHINE}, {devices[0].kind}" if own else name

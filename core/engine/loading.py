@@ -41,7 +41,8 @@ def load_engine(
         MemoryOverflow: it does not fit.
     """
     check_precision(execution)
-    return load_held(card, *hold(card, choose_devices(device, max_memory), execution))
+    there = with_host(choose_devices(device, max_memory))
+    return load_held(card, *hold(card, there, execution))
 
 
 def load_held(card: ModelCard, devices: tuple[Device, ...], execution: Execution) -> Engine:

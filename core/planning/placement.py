@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Literal
 
 from core.planning.devices import Device, published
-from core.planning.memory import AS_STORED, DeviceMemory, Execution, Load
+from core.planning.memory import AS_STORED, QUANTISED, DeviceMemory, Execution, Load
 
 Mode = Literal["single", "replicas", "split", "offload"]
 
@@ -62,8 +62,9 @@ def place(load: Load, devices: tuple[Device, ...], execution: Execution = AS_STO
             return _placement("replicas", spans, used, len(fitting))
     placed = _placement("split", _spans(used, counts, len(devices)), used, len(fitting))
     lacking = any(each.missing for each in memory_on(load, placed, devices))
-    offloaded = _offloaded(load, devices) if lacking and mode in ("auto", "split") else None
-    return offloaded or placed
+    if lacking and mode in ("auto", "split") and execution.precision not in QUANTISED:
+        return _offloaded(load, devices) or placed  # packed layers cannot come and go
+    return placed
 
 
 def processors(devices: tuple[Device, ...]) -> tuple[Device, ...]:
