@@ -11,7 +11,7 @@ from asking_by_hand import ask, ending, said
 from core.engine.loading import choose_devices, draw, load_engine, load_held, with_host
 from core.engine.local import LocalEngine
 from core.engine.mapping import device_map
-from core.engine.quantizing import check_precision, library
+from core.engine.quantizing import apart, check_precision, library
 from core.engine.replicas import Replicas
 from core.errors import MemoryOverflow, SettingsError
 from core.planning import Device, load_card
@@ -79,6 +79,15 @@ def test_the_machine_stands_behind_its_gpus() -> None:
     gpu = Device(name="cuda:0", kind="cuda", model="L4", capacity_bytes=2**34)
     assert [each.name for each in with_host((gpu,))] == ["cuda:0", "cpu"]
     assert with_host((processor(),)) == (processor(),)
+
+
+def test_only_layers_are_packed(tiny_model: Path) -> None:
+    """As the forecast counts it: tower, embeddings and head stay as they are."""
+    model = draw(load_card(tiny_model))
+    left = tuple(f"{name}." for name in apart(model))
+    packed = [name for name, _ in model.named_parameters() if not name.startswith(left)]
+    assert packed
+    assert {name.rpartition("layers.")[0] for name in packed} == {"model.language_model."}
 
 
 @needs_no_library

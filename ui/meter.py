@@ -58,7 +58,7 @@ def placed(found: Estimate) -> str:
     if found.placement.mode == "offload":
         return _offloaded(found)
     if found.placement.mode == "replicas":
-        return f"A replica on each of {replicas} devices: so many are answered at once."
+        return f"A replica on each of {replicas} devices: {replicas} questions at a time."
     return f"Whole on one device: {replicas} of {devices} can hold a replica each."
 
 

@@ -44,22 +44,22 @@ def packed(model: Any, precision: str | None) -> Any:
     import torch
     from transformers import BitsAndBytesConfig, TorchAoConfig
 
-    apart = _apart(model)
+    left = apart(model)
     if library() == "bitsandbytes":
         return BitsAndBytesConfig(
             load_in_8bit=precision == "int8",
             load_in_4bit=precision == "int4",
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=torch.bfloat16,
-            llm_int8_skip_modules=apart,
+            llm_int8_skip_modules=left,
         )
     from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
 
     packing = Int8WeightOnlyConfig() if precision == "int8" else Int4WeightOnlyConfig()
-    return TorchAoConfig(packing, modules_to_not_convert=apart)
+    return TorchAoConfig(packing, modules_to_not_convert=left)
 
 
-def _apart(model: Any) -> list[str]:
+def apart(model: Any) -> list[str]:
     """Names of the branches that are not the decoder's layers."""
     count = model.config.get_text_config().num_hidden_layers
     places = device_map(model, [range(0), range(count), range(0)], ["before", "layers", "after"])
