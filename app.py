@@ -20,8 +20,9 @@ from rich.console import Console
 
 from core.errors import FramewiseError, SettingsError
 from core.planning.card import DEMO_MODEL, load_card
-from core.planning.machine import devices_named, this_machine
-from core.planning.memory import PRECISIONS, Execution
+from core.planning.devices import Device, limited
+from core.planning.machine import devices_named
+from core.planning.memory import MODES, PRECISIONS, QUANTISED, Execution
 from core.planning.presets import PRESETS
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
@@ -37,7 +38,20 @@ cli = typer.Typer(
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 Model = Annotated[str, typer.Option(help="A checkpoint folder, or a name on the Hugging Face hub.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Devices = Annotated[
+    str,
+    typer.Option("--devices", "--device", help="auto, cpu, cuda, cuda:N or cuda:0,cuda:2."),
+]
+Placing = Annotated[str, typer.Option("--placement", help=f"{', '.join(MODES)}.")]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(help="Use at most so much of each device: 20GiB, or 20GiB,40GiB."),
+]
+Precision = Annotated[str | None, typer.Option(help=f"Weights held as: {', '.join(PRECISIONS)}.")]
+Quantize = Annotated[
+    str | None,
+    typer.Option(help=f"Pack the weights: {', '.join(QUANTISED)}; the same as --precision."),
+]
 Preset = Annotated[
     str | None, typer.Option(help=f"{', '.join(PRESETS)}; options given beside it win.")
 ]
@@ -80,7 +94,11 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 @cli.command()
 def serve(
     model: Model = DEMO,
-    device: Device = "auto",
+    devices: Devices = "auto",
+    placement: Placing = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = None,
+    quantize: Quantize = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on.", envvar="GRADIO_SERVER_NAME")
     ] = "127.0.0.1",
@@ -91,12 +109,12 @@ def serve(
 ) -> None:
     """Start the page (the default)."""
     check_reader(reader)
-    card = load_card(model)
+    card, execution = load_card(model), _execution(precision, quantize, placement)
     errors.print(f"Loading {card.name} …")
-    from core.engine.local import load_engine
+    from core.engine.loading import load_engine
     from ui.page import launch
 
-    engine = load_engine(card, device=device)
+    engine = load_engine(card, device=devices, max_memory=max_memory, execution=execution)
     launch(engine, host=host, port=port, reader=reader)
 
 
@@ -113,12 +131,16 @@ def estimate(
         str, typer.Option(help="A checkpoint folder or hub name; list shows those known offline.")
     ] = DEMO,
     devices: Annotated[
-        str | None,
-        typer.Option(help="Plan for these: 2x24GiB, 80GB, L4, 4xL4, 2xH200, or L4,T4."),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help=f"Weights held as: {', '.join(PRECISIONS)}.")
-    ] = None,
+        str,
+        typer.Option(
+            help="Plan for these: 2x24GiB, 80GB, L4, 4xL4, 2xH200, or L4,T4; or for this "
+            "machine's: auto, cpu, cuda:0,cuda:2."
+        ),
+    ] = "auto",
+    placement: Placing = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = None,
+    quantize: Quantize = None,
     preset: Preset = None,
     as_json: AsJson = False,
     settings: Settings,
@@ -139,8 +161,8 @@ def estimate(
         settings if preset is None else with_preset(preset, settings, card),
         card,
         [Turn("user", question)],
-        devices=this_machine() if devices is None else devices_named(devices),
-        execution=Execution(precision=precision),
+        devices=_planned(devices, max_memory),
+        execution=_execution(precision, quantize, placement),
     )
     print(json.dumps(foreseen_record(foreseen)) if as_json else estimate_text(foreseen))
 
@@ -152,29 +174,41 @@ def ask(
     video: Annotated[Path, typer.Argument(help="A video file.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     model: Model = DEMO,
-    device: Device = "auto",
+    devices: Devices = "auto",
+    placement: Placing = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = None,
+    quantize: Quantize = None,
     reader: Reader = DEFAULT_READER,
     preset: Preset = None,
     as_json: AsJson = False,
     settings: Settings,
 ) -> None:
     """Ask one question about a video and print the answer."""
-    from core.asking import answer, foresee, require, with_preset
+    from core.asking import answer, foresee_alone, require, with_preset
     from core.engine.base import Finished, Text
-    from core.engine.local import choose_devices, load_engine
+    from core.engine.loading import choose_devices, load_held, with_host
+    from core.engine.quantizing import check_precision
+    from core.planning.placement import settled
     from core.records import answered_record
     from core.video import probe
+    from ui.meter import placed
     from ui.render import actual_text
 
     check_reader(reader)
     card, info = load_card(model), probe(video)
     if preset is not None:
         settings = with_preset(preset, settings, card)
+    execution = _execution(precision, quantize, placement)
+    check_precision(execution)
+    there = with_host(choose_devices(devices, max_memory))
     turns = [Turn("user", question)]
-    foreseen = foresee(info, settings, card, turns, devices=choose_devices(device))
+    foreseen = foresee_alone(info, settings, card, turns, devices=there, execution=execution)
     require(foreseen)  # before the weights are loaded
+    if foreseen.estimate.placement.mode == "offload":
+        errors.print(placed(foreseen.estimate))
     _quiet_libraries()
-    engine = load_engine(card, device=device)
+    engine = load_held(card, *settled(foreseen.estimate.placement, there, execution))
     pieces: list[str] = []
     for event in answer(engine, foreseen, stop=threading.Event(), reader=reader):
         if isinstance(event, Text):
@@ -222,6 +256,27 @@ def _video(
         duration_seconds=duration,
         frame_rate=frame_rate,
     )
+
+
+def _execution(precision: str | None, quantize: str | None, placement: str) -> Execution:
+    if quantize is not None and (precision is not None or quantize not in QUANTISED):
+        raise SettingsError(
+            f"--quantize {quantize} does not go with --precision {precision}."
+            if precision is not None
+            else f"There is no quantisation {quantize!r}.",
+            remedy=f"Give one of them: --quantize {' or '.join(QUANTISED)}, or --precision.",
+        )
+    return Execution(precision=quantize or precision, placement=placement)
+
+
+def _planned(text: str, max_memory: str | None) -> tuple[Device, ...]:
+    """Devices to plan for: this machine's by their names, or any by name or size."""
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?(,cuda(:\d+)?)*", text):
+        from core.engine.loading import choose_devices, with_host
+
+        return with_host(choose_devices(text, max_memory))
+    found = devices_named(text)
+    return found if max_memory is None else limited(found, max_memory)
 
 
 def _quiet_libraries() -> None:

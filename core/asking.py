@@ -85,6 +85,27 @@ def foresee(
     )
 
 
+def foresee_alone(
+    info: VideoInfo,
+    settings: Settings,
+    card: ModelCard,
+    turns: Sequence[Turn],
+    *,
+    devices: tuple[Device, ...],
+    execution: Execution = AS_STORED,
+) -> Foreseen:
+    """What will happen if this is all that is asked: replicas would have nothing to do.
+
+    Raises:
+        CheckpointError, SettingsError: see foresee.
+    """
+    found = foresee(info, settings, card, turns, devices=devices, execution=execution)
+    if execution.placement != "auto" or found.estimate.placement.mode != "replicas":
+        return found
+    execution = replace(execution, placement="single")
+    return foresee(info, settings, card, turns, devices=devices, execution=execution)
+
+
 def with_preset(name: str, settings: Settings, card: ModelCard) -> Settings:
     """``settings`` with what they leave open decided by a preset, which gives way to them.
 

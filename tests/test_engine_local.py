@@ -14,7 +14,8 @@ import torch
 
 from asking_by_hand import NEVER, ask, ending, noise, request, said
 from core.engine import Finished, Progress, Started, Text
-from core.engine.local import LocalEngine, choose_devices, load_engine
+from core.engine.loading import choose_devices, load_engine
+from core.engine.local import LocalEngine
 from core.errors import CheckpointError, ContextOverflow, SettingsError
 from core.planning import Settings, Turn, load_card, make_plan
 from core.planning.forecast import count_tokens

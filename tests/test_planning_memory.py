@@ -175,11 +175,12 @@ def _spread(
     ("devices", "mode", "counts", "replicas"),
     [
         ("L4", "single", [28], 1),
-        ("4xL4", "single", [28, 0, 0, 0], 4),
-        ("12GiB,24GiB,48GiB", "single", [0, 28, 0], 2),
+        ("4xL4", "replicas", [28, 28, 28, 28], 4),
+        ("12GiB,24GiB,48GiB", "replicas", [0, 28, 28], 2),
+        ("12GiB,8GiB,48GiB", "single", [0, 0, 28], 1),
         ("8GiB", "single", [28], 0),
     ],
-    ids=["one", "replicas", "the first that is large enough", "too small"],
+    ids=["one", "replicas", "on those large enough", "the one large enough", "too small"],
 )
 def test_one_device_is_used_where_it_is_enough(
     devices: str, mode: str, counts: list[int], replicas: int, qwen25_7b: ModelCard
@@ -246,7 +247,7 @@ def test_no_other_split_leaves_more_free(load: Load, sizes: list[int]) -> None:
     """All ways to spread up to six layers over two or three devices, one by one."""
     devices = _devices(sizes)
     placement = place(load, devices)
-    if placement.mode == "single":
+    if placement.mode != "split":
         assert placement.replicas > 0
         return
     memory = memory_on(load, placement, devices)

@@ -188,7 +188,7 @@ def make_clip(path: Path, *, seconds: int) -> None:
 def answering() -> None:
     """The demo model on an example: first and later questions, foretold against actual."""
     from core.engine.base import Finished
-    from core.engine.local import load_engine
+    from core.engine.loading import load_engine
 
     card = load_card(DEMO_MODEL)
     begun = time.perf_counter()

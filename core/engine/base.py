@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from core.planning.card import ModelCard
 from core.planning.machine import Device
+from core.planning.memory import Execution
 from core.planning.plan import Plan
 from core.video.reading import Frames
 
@@ -36,7 +37,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Still at work on ``stage``; ``done`` of ``total`` where that can be counted."""
+    """Still at work on ``stage``; ``done`` of ``total`` where that can be counted.
+
+    While waiting, ``done`` is how many requests came before and are not answered yet.
+    """
 
     stage: Stage
     done: int = 0
@@ -103,6 +107,10 @@ class Engine(Protocol):
 
     def devices(self) -> tuple[Device, ...]:
         """Where it is held."""
+
+    @property
+    def execution(self) -> Execution:
+        """How devices() hold it: the precision, and the layers of each where that is settled."""
 
     def knows(self, video: Hashable) -> bool:
         """Whether it can answer about this video without its frames."""

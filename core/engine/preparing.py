@@ -14,6 +14,7 @@ from typing import Any
 from core.engine.base import Request
 from core.planning.card import ModelCard
 from core.planning.measured import Sampled, told
+
 KEPT_VIDEOS = 256
 PIXELS = "pixel_values"  # how the names of what frames become begin
 OF_TOKENS = ("input_ids", "attention_mask", "mm_token_type_ids")

@@ -42,6 +42,9 @@ PRECISIONS = {
 }
 FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(0.8 * GIB)}  # context, libraries, slack
 
+QUANTISED = ("int8", "int4")  # by a library, while the weights are loaded
+MODES = ("auto", "single", "replicas", "split")
+
 # Alive at once, for each token of the piece that is prefilled: gate, up and product of the MLP (or
 # four copies of the token for each of its experts), the layer's input, residual and normed state.
 MLP_COPIES, EXPERT_COPIES, LAYER_STATES = 3, 4, 4
@@ -60,17 +63,28 @@ class Execution:
     Attributes:
         precision: a key of PRECISIONS; None for what run_dtype() takes by itself.
         prefill_chunk_tokens: prefill so many tokens at a time; None for the whole prompt at once.
+        placement: one of MODES; "auto" takes one device where that is enough, with replicas on the
+            others, and splits elsewhere.
+        layers: which layers each device holds already, every device a part of the model; None while
+            that is to be chosen.
     """
 
     precision: str | None = None
     prefill_chunk_tokens: int | None = None
+    placement: str = "auto"
+    layers: tuple[range, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what nothing can run.
 
         Raises:
-            SettingsError: no such precision, or chunks of less than a token.
+            SettingsError: no such precision or placement, or chunks of less than a token.
         """
+        if self.placement not in MODES:
+            raise SettingsError(
+                f"There is no placement {self.placement!r}.",
+                remedy=f"Choose one of: {', '.join(MODES)}.",
+            )
         if self.precision is not None and self.precision not in PRECISIONS:
             raise SettingsError(
                 f"There is no precision {self.precision!r}.",
@@ -93,6 +107,7 @@ class DeviceMemory:
     Attributes:
         activations: what comes on top of the cache then; the cache fills after the tower has run.
         layers: the language model's layers held here; none on a device that stays free.
+        ends: of the weights, those of tower, projector, embeddings and head.
     """
 
     device: Device
@@ -101,6 +116,7 @@ class DeviceMemory:
     activations: int
     reserve: int
     layers: range = range(0)
+    ends: int = 0
 
     @property
     def peak(self) -> int:
@@ -120,7 +136,7 @@ class Load:
     Attributes:
         layers: how many layers share ``layer_weights`` and ``kv_cache`` evenly.
         first_weights: vision tower, projector and token embeddings.
-        last_weights: the head, where it is not the embeddings over again.
+        last_weights: the head; 0 where it is the embeddings over again, and lies with them.
         tower: activations of the tower, with the pixels.
         prompt: kept on the first device through prefill.
         layer: activations of a layer in prefill.
@@ -137,23 +153,48 @@ class Load:
     layer: int
     logits: int
 
-    def on(self, device: Device, layers: range, *, first: bool, last: bool) -> DeviceMemory:
-        """What ``layers``, and the model's ends, take on ``device``."""
-        share = len(layers)
+    def on(
+        self, device: Device, layers: range, *, first: bool, last: bool, visiting: int = 0
+    ) -> DeviceMemory:
+        """What ``layers``, and the model's ends, take on ``device``.
+
+        ``visiting`` layers more run there whose weights lie elsewhere and come one at a time.
+        """
+        share = len(layers) + visiting
         kv_cache = _share(self.kv_cache, share, self.layers)
         activations = self.layer if share else 0
+        if visiting:
+            activations += _share(self.layer_weights, 1, self.layers)
         if first:
             activations = max(activations + self.prompt, self.tower - kv_cache)
+        if first if self.head_first else last:
+            activations += self.logits
+        ends = (self.first_weights if first else 0) + (self.last_weights if last else 0)
         return DeviceMemory(
             device=device,
-            weights=_share(self.layer_weights, share, self.layers)
-            + (self.first_weights if first else 0)
-            + (self.last_weights if last else 0),
+            weights=_share(self.layer_weights, len(layers), self.layers) + ends,
             kv_cache=kv_cache,
-            activations=activations + (self.logits if last else 0),
+            activations=activations,
             reserve=FRAMEWORK_BYTES[device.kind],
             layers=layers,
+            ends=ends,
         )
+
+    def waiting(self, host: Device, layers: range) -> DeviceMemory:
+        """What layers take in the machine's memory that run on a device."""
+        return DeviceMemory(
+            device=host,
+            weights=_share(self.layer_weights, len(layers), self.layers),
+            kv_cache=0,
+            activations=0,
+            reserve=FRAMEWORK_BYTES["cpu"],
+            layers=layers,
+        )
+
+    @property
+    def head_first(self) -> bool:
+        """Whether the head is on the first device, as the embeddings are that it shares."""
+        return self.last_weights == 0
 
     def whole(self, device: Device) -> DeviceMemory:
         """What all of it takes on one device."""
