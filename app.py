@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import inspect
 import json
 import os
 import re
 import sys
 import threading
-import typing
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from core.errors import FramewiseError, SettingsError
-from core.planning.card import DEMO_MODEL, load_card
+from core.planning.card import load_card
 from core.planning.devices import Device, limited
 from core.planning.machine import devices_named
-from core.planning.memory import MODES, PRECISIONS, QUANTISED, Execution
-from core.planning.presets import PRESETS
+from core.planning.memory import QUANTISED, Execution
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
 from core.video.info import VideoInfo, describe_video
-from core.video.reading import DEFAULT_READER, READERS, check_reader
+from core.video.reading import DEFAULT_READER, check_reader
+from ui.options import (
+    DEMO,
+    AsJson,
+    Devices,
+    FrameFormat,
+    MaxMemory,
+    Model,
+    NoStore,
+    Placing,
+    Precision,
+    Preset,
+    Quantize,
+    Reader,
+    StoreFolder,
+    with_settings,
+)
+
+if TYPE_CHECKING:
+    from core.batch_files import Answers
+    from core.video.store import FrameStore
+    from core.video.wanted import FrameSource
 
 cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,59 +53,6 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
-
-Model = Annotated[str, typer.Option(help="A checkpoint folder, or a name on the Hugging Face hub.")]
-Devices = Annotated[
-    str,
-    typer.Option("--devices", "--device", help="auto, cpu, cuda, cuda:N or cuda:0,cuda:2."),
-]
-Placing = Annotated[str, typer.Option("--placement", help=f"{', '.join(MODES)}.")]
-MaxMemory = Annotated[
-    str | None,
-    typer.Option(help="Use at most so much of each device: 20GiB, or 20GiB,40GiB."),
-]
-Precision = Annotated[str | None, typer.Option(help=f"Weights held as: {', '.join(PRECISIONS)}.")]
-Quantize = Annotated[
-    str | None,
-    typer.Option(help=f"Pack the weights: {', '.join(QUANTISED)}; the same as --precision."),
-]
-Preset = Annotated[
-    str | None, typer.Option(help=f"{', '.join(PRESETS)}; options given beside it win.")
-]
-Reader = Annotated[str, typer.Option(help=f"What decodes the video: {', '.join(READERS)}.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-DEMO = str(DEMO_MODEL)
-
-
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option for each field of Settings, and hand it the Settings."""
-    hints = typing.get_type_hints(Settings)
-    options = [
-        inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=each.default,
-            annotation=Annotated[
-                str if each.name == "strategy" else hints[each.name],  # noqa: F821
-                typer.Option(help=each.metadata["meaning"]),
-            ],
-        )
-        for each in dataclasses.fields(Settings)
-    ]
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "settings"
-    ]
-
-    @functools.wraps(command)
-    def run(**values: Any) -> None:
-        chosen = {each.name: values.pop(each.name) for each in options}
-        command(settings=Settings(**chosen), **values)
-
-    run.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
-    return run
 
 
 @cli.command()
@@ -106,16 +70,22 @@ def serve(
         int, typer.Option(help="Port to listen on.", envvar="GRADIO_SERVER_PORT")
     ] = 7860,
     reader: Reader = DEFAULT_READER,
+    frame_store: StoreFolder = None,
+    no_frame_store: NoStore = False,
+    frame_format: FrameFormat = "jpeg",
 ) -> None:
     """Start the page (the default)."""
     check_reader(reader)
     card, execution = load_card(model), _execution(precision, quantize, placement)
+    frames_from = _frames_from(frame_store, off=no_frame_store, image_format=frame_format)
     errors.print(f"Loading {card.name} …")
     from core.engine.loading import load_engine
+    from core.video.sandbox import warm
     from ui.page import launch
 
+    warm(reader)
     engine = load_engine(card, device=devices, max_memory=max_memory, execution=execution)
-    launch(engine, host=host, port=port, reader=reader)
+    launch(engine, host=host, port=port, reader=reader, frames_from=frames_from)
 
 
 @cli.command()
@@ -154,7 +124,7 @@ def estimate(
         known = catalog_records()
         print(json.dumps(known) if as_json else catalog_text(known))
         return
-    info = _video(video, size=size, duration=duration, frame_rate=frame_rate)
+    info = _video(video, settings, size=size, duration=duration, frame_rate=frame_rate)
     card = load_card(model)
     foreseen = foresee(
         info,
@@ -181,6 +151,9 @@ def ask(
     quantize: Quantize = None,
     reader: Reader = DEFAULT_READER,
     preset: Preset = None,
+    frame_store: StoreFolder = None,
+    no_frame_store: NoStore = False,
+    frame_format: FrameFormat = "jpeg",
     as_json: AsJson = False,
     settings: Settings,
 ) -> None:
@@ -191,12 +164,11 @@ def ask(
     from core.engine.quantizing import check_precision
     from core.planning.placement import settled
     from core.records import answered_record
-    from core.video import probe
     from ui.meter import placed
     from ui.render import actual_text
 
     check_reader(reader)
-    card, info = load_card(model), probe(video)
+    card, info = load_card(model), _probed(video, settings)
     if preset is not None:
         settings = with_preset(preset, settings, card)
     execution = _execution(precision, quantize, placement)
@@ -207,10 +179,14 @@ def ask(
     require(foreseen)  # before the weights are loaded
     if foreseen.estimate.placement.mode == "offload":
         errors.print(placed(foreseen.estimate))
+    frames_from = _frames_from(frame_store, off=no_frame_store, image_format=frame_format)
     _quiet_libraries()
     engine = load_held(card, *settled(foreseen.estimate.placement, there, execution))
     pieces: list[str] = []
-    for event in answer(engine, foreseen, stop=threading.Event(), reader=reader):
+    answering = answer(
+        engine, foreseen, stop=threading.Event(), reader=reader, frames_from=frames_from
+    )
+    for event in answering:
         if isinstance(event, Text):
             pieces.append(event.text)
             if not as_json:
@@ -220,6 +196,92 @@ def ask(
         elif isinstance(event, Finished):
             print()
             errors.print(actual_text(foreseen, event), style="dim")
+
+
+@cli.command()
+@with_settings
+def batch(
+    *,
+    requests: Annotated[
+        Path, typer.Argument(help="JSON lines with video, question, id and settings.")
+    ],
+    out: Annotated[Path, typer.Option(help="Answers as JSON lines; what is there is not redone.")],
+    frames_only: Annotated[
+        bool, typer.Option("--frames-only", help="Read and keep the frames; ask no model.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Videos that are read at the same time.")
+    ] = 2,
+    model: Model = DEMO,
+    devices: Devices = "auto",
+    placement: Placing = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = None,
+    quantize: Quantize = None,
+    reader: Reader = DEFAULT_READER,
+    preset: Preset = None,
+    frame_store: StoreFolder = None,
+    no_frame_store: NoStore = False,
+    frame_format: FrameFormat = "jpeg",
+    settings: Settings,
+) -> None:
+    """Answer many requests, or only keep their frames, as they finish; goes on where it ended."""
+    from core import batch as work
+    from core.asking import with_preset
+    from core.batch_files import open_answers, read_requests
+    from core.video import iter_frames
+
+    check_reader(reader)
+    card = load_card(model)
+    store = _store(frame_store, off=no_frame_store, image_format=frame_format)
+    if frames_only and store is None:
+        raise SettingsError(
+            "--frames-only keeps frames, and there is no folder to keep them in.",
+            remedy="Leave --no-frame-store out, and give a folder that may be written.",
+        )
+    asked = read_requests(
+        requests,
+        settings,
+        question_needed=not frames_only,
+        complete=lambda own: own if preset is None else with_preset(preset, own, card),
+    )
+    answers = open_answers(out, asked, frames_only=frames_only, requests_file=requests)
+    open_ones = [each for each in asked if not answers.has(each)]
+    if frames_only and store is not None:
+        records = work.keep_frames(open_ones, card, store, workers=workers, reader=reader)
+    else:
+        from core.engine.loading import choose_devices, load_engine, with_host
+
+        execution = _execution(precision, quantize, placement)
+        records = work.answer_all(
+            open_ones,
+            card,
+            lambda: load_engine(card, device=devices, max_memory=max_memory, execution=execution),
+            devices=with_host(choose_devices(devices, max_memory)),
+            frames_from=iter_frames if store is None else store.frames,
+            workers=workers,
+            reader=reader,
+        )
+        _quiet_libraries()
+    failed = _written(answers, records, total=len(asked), left=len(open_ones))
+    if failed:
+        raise typer.Exit(2)
+
+
+def _written(answers: Answers, records: Generator[dict[str, Any]], *, total: int, left: int) -> int:
+    """Write what comes until all is done or Ctrl-C; how many requests failed."""
+    done, failed = 0, 0
+    try:
+        with closing(answers), closing(records):
+            for record in records:
+                answers.write(record)
+                done, failed = done + 1, failed + ("error" in record)
+    except KeyboardInterrupt:
+        errors.print(f"Stopped: {total - left + done} of {total} are done, {failed} failed.")
+        errors.print("The same command goes on from here.")
+        raise typer.Exit(130) from None
+    errors.print(f"{total} requests: {done - failed} done, {failed} failed, {total - left} before.")
+    return failed
 
 
 @cli.command()
@@ -234,12 +296,15 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _video(
-    path: Path | None, *, size: str | None, duration: float | None, frame_rate: float
+    path: Path | None,
+    settings: Settings,
+    *,
+    size: str | None,
+    duration: float | None,
+    frame_rate: float,
 ) -> VideoInfo:
     if path is not None and size is None and duration is None:
-        from core.video import probe
-
-        return probe(path)
+        return _probed(path, settings)
     if path is not None or size is None or duration is None:
         raise SettingsError(
             "Give either a video file, or --size and --duration.",
@@ -277,6 +342,34 @@ def _planned(text: str, max_memory: str | None) -> tuple[Device, ...]:
         return with_host(choose_devices(text, max_memory))
     found = devices_named(text)
     return found if max_memory is None else limited(found, max_memory)
+
+
+def _store(folder: Path | None, *, off: bool, image_format: str) -> FrameStore | None:
+    from core.video.place import open_store
+
+    if off and folder is not None:
+        raise SettingsError(
+            "Both --frame-store and --no-frame-store are given.", remedy="Leave one of them out."
+        )
+    return None if off else open_store(folder, image_format=image_format)
+
+
+def _probed(path: Path, settings: Settings) -> VideoInfo:
+    """What the file is, and where the strategy draws on it, what happens when."""
+    from core.video import probe, profiled
+
+    info = probe(path)
+    if settings.strategy != "scenes":
+        return info
+    errors.print(f"Looking for scenes in {path.name} …", style="dim")
+    return profiled(info)
+
+
+def _frames_from(folder: Path | None, *, off: bool, image_format: str) -> FrameSource:
+    from core.video import iter_frames
+
+    store = _store(folder, off=off, image_format=image_format)
+    return iter_frames if store is None else store.frames
 
 
 def _quiet_libraries() -> None:

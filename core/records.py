@@ -9,6 +9,7 @@ from core.engine.base import Finished
 from core.planning.card import load_card
 from core.planning.catalog import catalog
 from core.planning.memory import DeviceMemory
+from core.planning.plan import Plan
 from core.video.info import VideoInfo
 
 
@@ -22,14 +23,7 @@ def foreseen_record(foreseen: Foreseen) -> dict[str, Any]:
         "route": plan.route,
         "settings": foreseen.settings.as_dict(),
         "video": video_record(foreseen.info),
-        "frames": {
-            "count": len(plan.indices),
-            "times": list(plan.times),
-            "indices": list(plan.indices),
-            "height": plan.height,
-            "width": plan.width,
-            "grid": list(plan.grid),
-        },
+        "frames": frames_record(plan),
         "tokens": {
             "video": tokens.video,
             "labels": tokens.labels,
@@ -89,6 +83,18 @@ def catalog_records() -> list[dict[str, Any]]:
         }
         for card in cards
     ]
+
+
+def frames_record(plan: Plan) -> dict[str, Any]:
+    """Which frames of the video, and at which size."""
+    return {
+        "count": len(plan.indices),
+        "times": list(plan.times),
+        "indices": list(plan.indices),
+        "height": plan.height,
+        "width": plan.width,
+        "grid": list(plan.grid),
+    }
 
 
 def video_record(info: VideoInfo) -> dict[str, Any]:

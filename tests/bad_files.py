@@ -6,6 +6,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import av
+from av.video.frame import VideoFrame
 from PIL import Image
 
 import clips
@@ -73,6 +75,19 @@ def _elsewhere(folder: Path) -> Path:
     return _written(folder / "elsewhere.mov", _box(b"ftyp", b"qt  \0\0\2\0qt  ") + moov)
 
 
+def _crowded(folder: Path) -> Path:
+    """A picture and 64 tracks of sound."""
+    path = folder / "crowded.mkv"
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("mjpeg", rate=25)
+        picture.width, picture.height, picture.pix_fmt = 32, 32, "yuvj420p"
+        for _ in range(64):
+            container.add_stream("pcm_s16le", rate=8000)
+        container.mux(picture.encode(VideoFrame(32, 32, "yuvj420p")))
+        container.mux(picture.encode(None))
+    return path
+
+
 def _gif_of(width: int, height: int) -> Maker:
     def make(folder: Path) -> Path:
         data = bytearray(clips.write(clips.CLIPS["animation.gif"], folder).read_bytes())
@@ -122,6 +137,7 @@ BAD_FILES: dict[str, tuple[Maker, str]] = {
     "playlist": (_playlist, "not a video"),
     "playlist named mp4": (_renamed_playlist, "not a video"),
     "pictures in another file": (_elsewhere, "not one of its frames can be decoded"),
+    "65 streams": (_crowded, "65 streams; the limit is 64"),
     "gif of 0x0": (_gif_of(0, 0), "not a video"),
     "gif of 16000x16000": (_gif_of(16000, 16000), "16000x16000"),
     "gif of 20000x20000": (_gif_of(20000, 20000), "too large"),

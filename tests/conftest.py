@@ -28,6 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO_MODEL = ROOT / "assets" / "demo_model"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept_frames(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Frames that the tests read are kept in a folder of theirs, not in that of the user."""
+    os.environ["FRAMEWISE_CACHE"] = str(tmp_path_factory.mktemp("kept"))
+
+
 @pytest.fixture(scope="session")
 def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The file of a clip of clips.CLIPS, encoded when it is first asked for."""

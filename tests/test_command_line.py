@@ -355,3 +355,18 @@ def test_runs_from_any_folder(tmp_path: Path, model: Path) -> None:
     done = in_a_process(*DESCRIBED, "--model", tmp_path / "here", "--json")
     assert done.code == 0
     assert done.record["model"] == "here"
+
+
+@pytest.mark.parametrize("command", ["estimate", "ask"])
+def test_scenes_are_looked_for_where_they_are_asked_for(
+    command: str,
+    framewise: Command,
+    tiny_model: Path,
+    clip_file: Callable[[str], Path],
+) -> None:
+    asked = ["What?", "--reply-tokens", 2] if command == "ask" else []
+    options = ["--strategy", "scenes", "--max-frames", 8, "--model", tiny_model, "--json"]
+    done = framewise(command, clip_file("h264.mp4"), *asked, *options)
+    assert done.code == 0, done.err
+    assert "Looking for scenes in" in done.err
+    assert done.record["frames"]["count"] == 8

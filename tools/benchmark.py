@@ -1,32 +1,23 @@
-"""What things cost on this machine, printed as tables: planning, reading, the demo model.
+"""What things cost on this machine, printed as tables: planning, and the demo model's answers.
 
-    make bench                       everything, a few minutes
-    python tools/benchmark.py --seconds 60 --only planning,reading
-
-The video is made here: moving noise and shapes at 1280x720, H.264, a keyframe every 250 frames.
-Peers are measured in the same run, on the same file, each in a process of its own.
+make bench                       this and reading (tools/bench_reading.py), some minutes
+python tools/benchmark.py --only planning
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-
-import numpy as np  # noqa: E402
 
 from core.asking import answer, foresee  # noqa: E402
 from core.planning import (  # noqa: E402
@@ -44,34 +35,11 @@ from core.planning import (  # noqa: E402
 )
 from core.video import VideoInfo, describe_video, probe  # noqa: E402
 
-READERS = {
-    "framewise": """
-from core.video import probe, read_frames
-info = probe(path)
-frames = read_frames(info, indices, height=height, width=width)
-count = len(frames.pixels)
-""",
-    "qwen-vl-utils (decord)": """
-import os
-os.environ["FORCE_QWENVL_VIDEO_READER"] = "decord"
-from qwen_vl_utils.vision_process import fetch_video
-video = {"video": path, "nframes": len(indices), "resized_height": height, "resized_width": width}
-count = len(fetch_video(video, image_patch_size=16))
-""",
-    "decord": """
-import decord
-reader = decord.VideoReader(path, width=width, height=height)
-count = len(reader.get_batch(list(indices)).asnumpy())
-""",
-}
-
 
 def main() -> None:
     """Run the chosen parts and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="planning,reading,answering", help="parts, by commas")
-    parser.add_argument("--seconds", type=int, default=300, help="length of the clip to read")
-    parser.add_argument("--frames", default="16,64", help="how many frames to read, by commas")
+    parser.add_argument("--only", default="planning,answering", help="parts, by commas")
     options = parser.parse_args()
     packages = ("torch", "transformers", "av", "decord", "qwen-vl-utils")
     print(f"{platform.processor() or platform.machine()}, {this_machine()[0].model}, ", end="")
@@ -79,7 +47,6 @@ def main() -> None:
     print(", ".join(f"{name} {version(name)}" for name in packages))
     parts: dict[str, Callable[[], None]] = {
         "planning": planning,
-        "reading": lambda: reading(options.seconds, [int(n) for n in options.frames.split(",")]),
         "answering": answering,
     }
     for name in options.only.split(","):
@@ -128,61 +95,6 @@ def _timed(work: Callable[[int], object], *, rounds: int) -> list[float]:
         work(number)
         times.append((time.perf_counter() - begun) * 1e3)
     return sorted(times[1:])
-
-
-def reading(seconds: int, counts: list[int]) -> None:
-    """Exact frames spread evenly over a long clip, scaled to 448 x 252."""
-    with tempfile.TemporaryDirectory() as folder:
-        clip = Path(folder) / "clip.mp4"
-        make_clip(clip, seconds=seconds)
-        info = probe(clip)
-        print(f"{seconds} s, {info.frame_count:,} frames, {clip.stat().st_size / 1e6:.0f} MB\n")
-        print("| reader | frames | seconds | peak memory |\n|---|---|---|---|")
-        for count in counts:
-            indices = np.linspace(0, info.frame_count - 1, count).round().astype(int).tolist()
-            for name, program in READERS.items():
-                taken, peak = _in_process(program, clip, indices)
-                print(f"| {name} | {count} | {taken:.2f} | {peak / 1e6:.0f} MB |", flush=True)
-
-
-def _in_process(program: str, clip: Path, indices: list[int]) -> tuple[float, int]:
-    """Seconds of the program's work (imports aside) and its peak resident bytes."""
-    code = f"""
-import json, resource, sys, time
-sys.path.insert(0, {str(ROOT)!r})
-path, indices, height, width = {str(clip)!r}, {indices!r}, 252 // 28 * 28, 448
-modules = [line for line in {program!r}.splitlines() if line.startswith(("import ", "from "))]
-exec("\\n".join(modules))
-begun = time.perf_counter()
-exec({program!r})
-taken = time.perf_counter() - begun
-assert count == len(indices), count
-print(json.dumps([taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    taken, peak = json.loads(done.stdout.splitlines()[-1])
-    return float(taken), int(peak)
-
-
-def make_clip(path: Path, *, seconds: int) -> None:
-    """Noise that drifts, and a square that moves: hard enough to decode like a camera's."""
-    import av
-
-    rate, height, width = 30, 720, 1280
-    noise = np.random.default_rng(0).integers(60, 200, (height, width * 2, 1), dtype=np.uint8)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(rate))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"preset": "ultrafast", "crf": "30", "g": "250", "keyint_min": "250"}
-        for number in range(seconds * rate):
-            offset = number * 2 % width
-            picture = np.repeat(noise[:, offset : offset + width], 3, axis=2)
-            left = number * 7 % (width - 160)
-            picture[280:440, left : left + 160] = (220, 40, 40)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def answering() -> None:

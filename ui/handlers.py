@@ -18,8 +18,9 @@ from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
 from core.planning import rough_rates
 from core.planning.placement import processors
-from core.video import probe
+from core.video import iter_frames, probe
 from core.video.reading import DEFAULT_READER
+from core.video.wanted import FrameSource
 from ui import controls, meter, render, texts
 from ui.choosing import Chooser, without_plan
 from ui.live import Live
@@ -41,8 +42,9 @@ class Handlers:
     which targets.py plans, and the ``reader`` of the frames.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, frames_from: FrameSource = iter_frames) -> None:
         self.engine = engine
+        self.frames_from = frames_from
         self.sessions = Sessions()
         self.rates = rough_rates(processors(engine.devices()))
         self.chooser = Chooser(engine, self.follow)
@@ -51,7 +53,8 @@ class Handlers:
         self, path: str | None, session: Session, values: Values, question: str
     ) -> Values:
         """A new video starts a new conversation; None (removed, or refused) ends the old one."""
-        session.stop.set()
+        session.end()
+        session.watching = threading.Event()
         session.info, session.name, session.foreseen = None, "", None
         session.exchanges, session.pictures = [], Pictures()
         fault: FramewiseError | None = None
@@ -138,7 +141,9 @@ class Handlers:
                 "busy": True,
             }
             reader = values.get("reader") or DEFAULT_READER
-            answering = answer(self.engine, foreseen, stop=stop, reader=reader)
+            answering = answer(
+                self.engine, foreseen, stop=stop, reader=reader, frames_from=self.frames_from
+            )
             live = Live(foreseen.estimate.memory)
             async for waiting in self._listen(answering, foreseen, exchange):
                 yield {"chat": _messages(session, waiting=waiting), **live.news()}

@@ -13,7 +13,9 @@ from core.planning.card import DEMO_MODEL, ModelCard
 from core.planning.families import Route
 from core.planning.machine import THIS_MACHINE
 from core.planning.presets import PRESETS
+from core.video import iter_frames
 from core.video.reading import DEFAULT_READER, READERS
+from core.video.wanted import FrameSource
 from ui import controls, texts
 from ui.examples import ASSETS, EXAMPLES, examples
 from ui.handlers import Handlers
@@ -21,13 +23,20 @@ from ui.targets import Choices, model_choices, places
 from ui.wiring import Parts, wire
 
 
-def launch(engine: Engine, *, host: str, port: int, reader: str = DEFAULT_READER) -> None:
-    """Serve the page for ``engine`` until interrupted; ``reader`` decodes the videos.
+def launch(
+    engine: Engine,
+    *,
+    host: str,
+    port: int,
+    reader: str = DEFAULT_READER,
+    frames_from: FrameSource = iter_frames,
+) -> None:
+    """Serve the page for ``engine`` until interrupted; ``reader`` is what decodes at first.
 
     Raises:
         SettingsError: the address is taken or not this machine's.
     """
-    page = build(engine, reader=reader)
+    page = build(engine, reader=reader, frames_from=frames_from)
     page.queue(max_size=64, default_concurrency_limit=4)
     try:
         page.launch(server_name=host, server_port=port, **launch_options())
@@ -61,9 +70,11 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def build(engine: Engine, *, reader: str = DEFAULT_READER) -> gr.Blocks:
+def build(
+    engine: Engine, *, reader: str = DEFAULT_READER, frames_from: FrameSource = iter_frames
+) -> gr.Blocks:
     """The page for one engine."""
-    handlers = Handlers(engine)
+    handlers = Handlers(engine, frames_from=frames_from)
     with gr.Blocks(
         title=texts.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(600, 86400)
     ) as page:

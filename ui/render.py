@@ -34,10 +34,11 @@ def size(count: int) -> str:
     return f"{count / GIB:.1f} GiB"
 
 
-def video_line(info: VideoInfo, name: str) -> str:
-    """File, size, rate and length in one line of HTML."""
+def video_line(info: VideoInfo, name: str, more: str = "") -> str:
+    """File, size, rate and length in one line of HTML, and what ``more`` is known."""
     rate = f"{float(info.frame_rate):.4g} fps" + (" (varies)" if info.variable_rate else "")
     parts = [name, f"{info.width}×{info.height}", rate, clock(info.duration_seconds), info.codec]
+    parts += [more] if more else []
     return '<p class="fw-quiet">' + " · ".join(html.escape(part) for part in parts) + "</p>"
 
 

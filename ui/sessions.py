@@ -46,6 +46,7 @@ class Session:
         foreseen: what they mean, None while they or the video make no plan.
         stop: ends the request under way.
         pictures: thumbnails of this video; a new video gets a new store.
+        watching: ends the search for scenes in this video.
         pending: plans that are still being worked out.
         used: when a handler last looked at it.
     """
@@ -58,8 +59,14 @@ class Session:
     foreseen: Foreseen | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     pictures: Pictures = field(default_factory=Pictures)
+    watching: threading.Event = field(default_factory=threading.Event)
     pending: Pending = field(default_factory=Pending)
     used: float = field(default_factory=time.monotonic)
+
+    def end(self) -> None:
+        """Stop all that goes on for it."""
+        self.stop.set()
+        self.watching.set()
 
     def turns(self, question: str) -> list[Turn]:
         """The conversation so far and one more question."""
@@ -82,7 +89,7 @@ class Sessions:
             now = time.monotonic()
             old = [k for k, s in self._sessions.items() if now - s.used > IDLE_SECONDS]
             for each in old:
-                self._sessions.pop(each).stop.set()
+                self._sessions.pop(each).end()
             session = self._sessions.setdefault(key or "", Session())
             session.used = now
             return session
@@ -92,4 +99,4 @@ class Sessions:
         with self._lock:
             session = self._sessions.pop(key or "", None)
         if session is not None:
-            session.stop.set()
+            session.end()

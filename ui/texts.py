@@ -51,6 +51,8 @@ MEASURED = "From the rates measured in the answers so far."
 APPROXIMATE = "Approximate: its tokenizer is not here, so text is counted by a rule."
 AT_MOST = "At most: the model drops tokens by what it sees."
 MEASURING = "Asking the model's own processor what this costs …"
+WATCHING = "looking for scenes, {0:.0%}"
+SCENES = "{0} scenes"
 STAND_IN = "; until it is decoded, the nearest keyframe: frame {0} at {1:.2f} s"
 STAGES = {
     "reading": "Reading frames",

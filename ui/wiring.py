@@ -13,6 +13,7 @@ from ui.examples import EXAMPLES, examples
 from ui.film import fill_strip
 from ui.handlers import Handlers, Values
 from ui.sessions import Session
+from ui.watching import watch
 
 CONTROLS = (
     "fps",
@@ -65,6 +66,13 @@ def wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
         calls.opened,
         inputs | {parts["video"]},
         [*shown, *chosen, notice, parts["line"], parts["chat"]],
+        api_visibility="private",
+    ).then(
+        calls.watched,
+        None,
+        [parts["line"], parts["strategy"]],
+        concurrency_limit=16,  # all but one of them wait
+        show_progress="hidden",
         api_visibility="private",
     )
     # One listener over everything that moves the meter, outside the queue: a second one, or one
@@ -156,6 +164,10 @@ class _Calls:
 
     def filled(self, request: gr.Request) -> Iterator[str]:
         yield from fill_strip(self._session(request))
+
+    def watched(self, request: gr.Request) -> Iterator[Data]:
+        for each in watch(self._session(request)):
+            yield self._updates(each)
 
     async def asked(self, data: Data, request: gr.Request) -> AsyncIterator[Data]:
         values, question = self._settings(data), self._question(data)

@@ -75,6 +75,12 @@ class Fast:
         """Whether what the tower made of this video is still there."""
         return self.tower is not None and video in self.tower.shelf
 
+    def forget(self) -> bool:
+        """Drop all that is kept; False where nothing was."""
+        shelves = [self.conversations, self.away, *([self.tower.shelf] if self.tower else [])]
+        gone = [shelf.shrink(0) for shelf in shelves]
+        return any(gone)
+
     def generate(
         self,
         inputs: dict[str, Any],

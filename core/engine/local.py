@@ -118,10 +118,25 @@ class LocalEngine:
     def _answer(
         self, request: Request, stop: Either, events: queue.Queue[Event | BaseException]
     ) -> None:
+        """Answer; where memory does not suffice, once more without what was kept."""
+        reply = self._reply(stop, events)
+        overflow = self._attempt(request, reply, events)
+        if overflow is not None:
+            _free_memory()  # only here, where no traceback holds the tensors any more
+            if reply.begun or self._fast is None or not self._fast.forget():
+                raise overflow
+            _free_memory()
+            overflow = self._attempt(request, reply, events)
+        if overflow is not None:
+            _free_memory()
+            raise overflow
+        events.put(reply.finished(limit=request.reply_tokens, peak_bytes=self._peaks()))
+
+    def _attempt(
+        self, request: Request, reply: Reply, events: queue.Queue[Event | BaseException]
+    ) -> MemoryOverflow | None:
         import torch
 
-        overflow: MemoryOverflow | None = None
-        reply = self._reply(stop, events)
         try:
             with torch.inference_mode():
                 self._reset_peaks()
@@ -135,12 +150,8 @@ class LocalEngine:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            overflow = self._overflow(reply.prompt_tokens, error)
-        inputs = None
-        if overflow is not None:
-            _free_memory()  # only here, where no traceback holds the tensors any more
-            raise overflow
-        events.put(reply.finished(limit=request.reply_tokens, peak_bytes=self._peaks()))
+            return self._overflow(reply.prompt_tokens, error)
+        return None
 
     def _reply(self, stop: Either, events: queue.Queue[Event | BaseException]) -> Reply:
         return Reply(self._processor.tokenizer, stop, events)

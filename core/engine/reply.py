@@ -61,6 +61,11 @@ class Reply:
             if text:
                 self._events.put(Text(text=text))
 
+    @property
+    def begun(self) -> bool:
+        """Whether a token has come."""
+        return self._tokens > 0
+
     def end(self) -> None:
         """Called by generate after the last token."""
 

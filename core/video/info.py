@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_PIXELS = 8192 * 8192  # 67 megapixels: twice the area of 8K
 MAX_SECONDS = 100 * 3600.0
 MAX_RATE = 1000
+MAX_FRAMES = 10_000_000  # 92 hours at 30 frames a second
+MAX_STREAMS = 64
 
 CountSource = Literal["counted", "computed"]
 
@@ -110,4 +112,13 @@ def check_duration(seconds: float) -> None:
         raise VideoError(
             f"A duration of {seconds:g} seconds is not possible.",
             remedy=f"Give a video longer than 0 s and up to {MAX_SECONDS / 3600:.0f} hours.",
+        )
+
+
+def check_count(frames: int) -> None:
+    """Raise VideoError unless a video can have so many frames."""
+    if not 1 <= frames <= MAX_FRAMES:
+        raise VideoError(
+            f"The video has {frames:,} frames or more; 1 to {MAX_FRAMES:,} can be read.",
+            remedy="Cut the part out that matters, or lower its frame rate, and try again.",
         )

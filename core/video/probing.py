@@ -14,7 +14,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from core.errors import VideoError
-from core.video.info import VideoInfo, check_duration, check_size
+from core.video.info import (
+    MAX_FRAMES,
+    MAX_STREAMS,
+    VideoInfo,
+    check_count,
+    check_duration,
+    check_size,
+)
 from core.video.opening import decoded, opened, packets, video_stream
 
 SQUARE_ENOUGH = 0.01  # a pixel aspect this near to 1 is what scaling leaves behind, not a shape
@@ -34,6 +41,7 @@ class _Table:
 def probe_file(path: Path) -> VideoInfo:
     """Look at every packet and decode the first picture; see core.video.probe."""
     with opened(path) as container:
+        _check_streams(container, path)
         stream = video_stream(container, path)
         _check_picture(stream, path)
         _check_index(stream, path)
@@ -61,7 +69,8 @@ def probe_file(path: Path) -> VideoInfo:
         )
     rotation = round(-first.rotation / 90) * 90 % 360
     width, height = _shown_size(first, aspect, rotation)
-    half_a_frame = 0.5 / float(rate)
+    per_second = float(rate)
+    half_a_frame = 0.5 / per_second
     return VideoInfo(
         path=path,
         width=width,
@@ -73,7 +82,7 @@ def probe_file(path: Path) -> VideoInfo:
         codec=codec,
         container=name.split(",")[0],
         rotation=rotation,
-        variable_rate=any(abs(t - i / float(rate)) > half_a_frame for i, t in enumerate(times)),
+        variable_rate=any(abs(t - i / per_second) > half_a_frame for i, t in enumerate(times)),
         start_seconds=start,
         frame_times=times,
         keyframes=table.keyframes,
@@ -89,13 +98,18 @@ def _table(container: InputContainer, stream: VideoStream) -> _Table | None:
         if packet.pts is None:
             return None
         shown.append((packet.pts, packet.is_keyframe, packet.duration or 0))
+        if len(shown) > MAX_FRAMES:
+            check_count(len(shown))
     shown.sort()
     if not shown or len({pts for pts, _, _ in shown}) < len(shown):
         return None
     tick = float(stream.time_base or Fraction(1, 1000))
+    # AVI numbers its packets as they are decoded: where that is not as they are shown, only a
+    # count of the pictures from the start tells which is which, and there is nowhere to jump to.
+    counted = container.format.name == "avi" and stream.codec_context.has_b_frames
     return _Table(
         seconds=[pts * tick for pts, _, _ in shown],
-        keyframes=[index for index, (_, is_key, _) in enumerate(shown) if is_key],
+        keyframes=[index for index, (_, is_key, _) in enumerate(shown) if is_key and not counted],
         last_duration=shown[-1][2] * tick,
     )
 
@@ -109,7 +123,11 @@ def _decoded_table(path: Path) -> _Table:
         stream = video_stream(container, path)
         stream.thread_type = "AUTO"
         step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
-        seconds = [i * step for i, _ in enumerate(decoded(container, stream))]
+        seconds = []
+        for index, _ in enumerate(decoded(container, stream)):
+            if index >= MAX_FRAMES:
+                check_count(index + 1)
+            seconds.append(index * step)
     if not seconds:
         raise _undecodable(path)
     return _Table(seconds=seconds, keyframes=[], last_duration=step)
@@ -151,6 +169,16 @@ def _shown_size(picture: VideoFrame, aspect: float, rotation: int) -> tuple[int,
         width = round(width * aspect)
     check_size(width, height)
     return (height, width) if rotation in (90, 270) else (width, height)
+
+
+def _check_streams(container: InputContainer, path: Path) -> None:
+    """Refuse a file of very many streams: FFmpeg sets a decoder up for each."""
+    count = len(container.streams)
+    if count > MAX_STREAMS:
+        raise VideoError(
+            f"{path.name} has {count} streams; the limit is {MAX_STREAMS}.",
+            remedy="Keep only what matters: 'ffmpeg -i INPUT -map 0:v:0 -c copy OUTPUT.mkv'.",
+        )
 
 
 def _check_picture(stream: VideoStream, path: Path) -> None:
