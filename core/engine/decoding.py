@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.engine.attention import causal, has_kernels
@@ -226,44 +226,29 @@ def _copied(module: Any, device: torch.device) -> Any:
     return remove_hook_from_module(copy.deepcopy(module), recurse=True).to(device)
 
 
-@dataclass(slots=True, eq=False)
 class _Part:
     """One device's share of the steps over one conversation.
 
     Attributes:
-        entry: (1, hidden) that comes from the device before.
+        entry: (1, hidden) that comes from the device before; ``out`` goes to the next.
         place: (1,) which token of the conversation is read next; ``turn`` is its rotary position.
         rows, bounds: (2,) int32: of the query, and of the keys that it sees.
     """
 
-    stage: Stage
-    keys: list[torch.Tensor]
-    values: list[torch.Tensor]
-    entry: torch.Tensor
-    place: torch.Tensor
-    turn: torch.Tensor
-    rows: torch.Tensor
-    bounds: torch.Tensor
-    graph: Any = None
-    out: torch.Tensor | None = field(default=None)
+    def __init__(self, stage: Stage, conversation: Conversation) -> None:
+        import torch
 
-
-def _part(stage: Stage, conversation: Conversation) -> _Part:
-    import torch
-
-    norm = stage.weights[0].norm
-    rows = torch.tensor([0, 1], dtype=torch.int32, device=stage.device)
-    place = torch.zeros(1, dtype=torch.long, device=stage.device)
-    return _Part(
-        stage=stage,
-        keys=[conversation.keys[n] for n in stage.numbers],
-        values=[conversation.values[n] for n in stage.numbers],
-        entry=norm.new_zeros(1, len(norm)),
-        place=place,
-        turn=place.clone(),
-        rows=rows,
-        bounds=rows.clone(),
-    )
+        norm = stage.weights[0].norm
+        self.stage = stage
+        self.keys = [conversation.keys[n] for n in stage.numbers]
+        self.values = [conversation.values[n] for n in stage.numbers]
+        self.entry = norm.new_zeros(1, len(norm))
+        self.place = torch.zeros(1, dtype=torch.long, device=stage.device)
+        self.turn = self.place.clone()
+        self.rows = torch.tensor([0, 1], dtype=torch.int32, device=stage.device)
+        self.bounds = self.rows.clone()
+        self.graph: Any = None
+        self.out: torch.Tensor | None = None
 
 
 class Run:
@@ -276,7 +261,7 @@ class Run:
 
     def __init__(self, decoder: Decoder, conversation: Conversation) -> None:
         self._decoder, self._conversation = decoder, conversation
-        self._parts = [_part(stage, conversation) for stage in decoder.stages]
+        self._parts = [_Part(stage, conversation) for stage in decoder.stages]
         self.token = self._parts[0].place.clone()
         self.logits: torch.Tensor | None = None
 

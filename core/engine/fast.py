@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from core.engine import attention
-from core.engine.cache import cache_of
 from core.engine.decoding import Decoder, position_axes
 from core.engine.keeping import Conversation, Shelf, room_for, shared_length
 from core.engine.picking import Picker
@@ -127,7 +126,7 @@ class Fast:
         """Buffers for so many tokens, with as much read as any conversation shares."""
         number, shared = self._longest(ids, video)
         if number is None:
-            return Conversation(video=video)
+            return Conversation(video)
         kept = self._take(number, shared)
         if kept.room < room:
             self._make_room(room * self._token_bytes)
@@ -181,14 +180,13 @@ class Fast:
         return self._new(None, 1).nbytes
 
     def _new(self, video: Hashable | None, room: int) -> Conversation:
-        kept = Conversation(video=video)
+        like, shapes = self._text.norm.weight.new_empty, []
         for layer in self._text.layers:
             size = layer.self_attn.head_dim
-            shape = (room, layer.self_attn.k_proj.out_features // size, size)
-            like = self._text.norm.weight.new_empty
-            kept.keys.append(like(shape, device=_device_of(layer)))
-            kept.values.append(like(shape, device=_device_of(layer)))
-        return kept
+            heads = layer.self_attn.k_proj.out_features // size
+            shapes.append(((room, heads, size), _device_of(layer)))
+        keys, values = ([like(shape, device=place) for shape, place in shapes] for _ in "kv")
+        return Conversation(video, keys=keys, values=values)
 
     def _read(
         self,
@@ -198,6 +196,8 @@ class Fast:
         look: Callable[[], None],
     ) -> torch.Tensor:
         """Read what is new of the prompt, chunk by chunk; the logits after its last token."""
+        from core.engine.cache import cache_of
+
         begin = len(kept.ids)
         cache = cache_of(kept)
         new = told["inputs_embeds"].shape[1]
@@ -301,6 +301,8 @@ class Fast:
 
     def _one(self, token: torch.Tensor, kept: Conversation) -> torch.Tensor:
         """The logits after one more token, through the model's own layers."""
+        from core.engine.cache import cache_of
+
         device = self._text.embed_tokens.weight.device
         found = self._text(
             **self._tail(token.to(device), kept),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -19,22 +18,27 @@ ROUND_TOKENS = 256
 Value = TypeVar("Value")
 
 
-@dataclass(slots=True, eq=False)
 class Conversation:
     """Keys and values of the tokens that a model has read, with room for more.
 
     Attributes:
-        ids: the tokens read: prompt and replies.
+        ids: the tokens read: prompt and replies; grows.
         video: what its placeholders stand for.
         shift: rotary position of a token after the video, less its number.
         keys, values: for each layer (room, key heads, head size), on the layer's device.
     """
 
-    ids: list[int] = field(default_factory=list)
-    video: Hashable = None
-    shift: int = 0
-    keys: list[torch.Tensor] = field(default_factory=list)
-    values: list[torch.Tensor] = field(default_factory=list)
+    def __init__(
+        self,
+        video: Hashable = None,
+        *,
+        ids: Sequence[int] = (),
+        shift: int = 0,
+        keys: Sequence[torch.Tensor] = (),
+        values: Sequence[torch.Tensor] = (),
+    ) -> None:
+        self.ids, self.video, self.shift = list(ids), video, shift
+        self.keys, self.values = tuple(keys), tuple(values)
 
     @property
     def room(self) -> int:
