@@ -117,7 +117,7 @@ class Fast:
             logits = self._read(ids, told, kept, look)
             self._write(kept, ids, logits, max_new_tokens, streamer)
         finally:
-            if video is not None and len(kept.ids) > self._after_video(ids):
+            if video is not None and len(kept.ids) >= max(1, self._after_video(ids)):
                 gone = self.conversations.put(next(self._numbers), kept, kept.nbytes)
                 self._put_away(gone)
         return read
@@ -136,7 +136,8 @@ class Fast:
 
     def _longest(self, ids: list[int], video: Hashable | None) -> tuple[Hashable | None, int]:
         """Which conversation about this video begins like ``ids``, and for how many tokens."""
-        best: tuple[Hashable | None, int] = (None, self._after_video(ids))  # no part of a video
+        least = max(1, self._after_video(ids))  # no part of a video
+        best: tuple[Hashable | None, int] = (None, least - 1)
         if video is not None:
             for number, each in (*self.conversations, *self.away):
                 shared = min(shared_length(each.ids, ids), len(ids) - 1)
