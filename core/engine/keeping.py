@@ -61,15 +61,15 @@ class Conversation:
         )
 
     def moved(self, places: Sequence[torch.device]) -> Conversation:
-        """A copy of what was read, each layer on its place."""
+        """A copy of what was read, each layer on its place; shares no memory with this one."""
         read = len(self.ids)
         pairs = list(zip(self.keys, self.values, places, strict=True))
         return Conversation(
             ids=self.ids,
             video=self.video,
             shift=self.shift,
-            keys=[keys[:read].to(place) for keys, _, place in pairs],
-            values=[values[:read].to(place) for _, values, place in pairs],
+            keys=[keys[:read].to(place, copy=True) for keys, _, place in pairs],
+            values=[values[:read].to(place, copy=True) for _, values, place in pairs],
         )
 
 
