@@ -51,7 +51,7 @@ class Decoder:
         self.text, self.head, self.shape = text, head, shape
         self.stages = _stages(text.layers)
         self.axes = position_axes(text)
-        self.rotations = [_copied(text.rotary_emb, stage.device) for stage in self.stages]
+        self.rotations = [_settled(text.rotary_emb, stage.device) for stage in self.stages]
         self.one = self.many = Halves(before=before_attention, after=after_attention)
 
     @staticmethod
@@ -224,6 +224,17 @@ def _copied(module: Any, device: torch.device) -> Any:
     from accelerate.hooks import remove_hook_from_module
 
     return remove_hook_from_module(copy.deepcopy(module), recurse=True).to(device)
+
+
+def _settled(rotation: Any, device: torch.device) -> Any:
+    """A copy that does not look at positions, for which a graph being captured cannot wait.
+
+    "dynamic" frequencies change only beyond the tokens that a model takes (InternVL3 has them).
+    """
+    copied = _copied(rotation, device)
+    if "dynamic" in str(getattr(copied, "rope_type", "")):
+        copied.rope_type = "default"
+    return copied
 
 
 class _Part:

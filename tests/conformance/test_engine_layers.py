@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from lively import ASKED, CLASSES, Subject, subject
+from small_models import MODELS, TEXT
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from core.engine import attention
@@ -155,6 +156,28 @@ def test_axes_of_a_position(one: Subject) -> None:
     like = torch.zeros(1, 9, 64)
     for mine, whole in zip(text.rotary_emb(like, given), text.rotary_emb(like, full), strict=True):
         assert torch.equal(mine, whole)
+
+
+@pytest.mark.parametrize("kind", ["default", "dynamic", "linear", "yarn"])
+def test_turning_waits_for_no_value(kind: str) -> None:
+    """A CUDA graph cannot: tensors without values turn as well, and like the model's own."""
+    config = AutoConfig.for_model(
+        "internvl",
+        text_config={
+            **{"model_type": "qwen2", "vocab_size": 99, "max_position_embeddings": 64},
+            **TEXT,
+            "rope_parameters": {"rope_type": kind, "factor": 2.0, "rope_theta": 1e4},
+        },
+        vision_config=MODELS["internvl"][1],
+    )
+    model = AutoModelForImageTextToText.from_config(config).eval()
+    text = model.model.language_model
+    (rotation,) = _decoder(text, model.lm_head).rotations
+    like, places = torch.zeros(1, 64, 64), torch.arange(64)[None]
+    for mine, own in zip(rotation(like, places), text.rotary_emb(like, places), strict=True):
+        assert torch.equal(mine, own)
+    rotation.to("meta")
+    assert rotation(like.to("meta"), places.to("meta"))[0].shape == (1, 64, 16)
 
 
 def test_joined_weights_are_those_of_the_model(one: Subject) -> None:
