@@ -49,7 +49,7 @@ class Tower:
         for some, more in _chunks(pixels, inputs):
             part = self._forward(some, **more)
             if getattr(part, "pooler_output", None) is not None and "grid_thw" in more:
-                part.last_hidden_state = None
+                part = _without(part, "last_hidden_state")
             parts.append(part)
         return parts[0] if len(parts) == 1 else _joined(parts)
 
@@ -73,6 +73,11 @@ def _chunks(
         count = min(step, frames - begin)
         rows = pixels[begin * high * wide : (begin + count) * high * wide]
         yield rows, {**inputs, "grid_thw": grid.new_tensor([[count, high, wide]])}
+
+
+def _without(found: Any, dropped: str) -> Any:
+    """Made anew: to set a field to None leaves its tensor in the mapping that an output also is."""
+    return type(found)(**{name: found[name] for name in list(found) if name != dropped})
 
 
 def _joined(parts: list[Any]) -> Any:
@@ -109,13 +114,18 @@ def speed_up(module: Any) -> bool:
     half = all(each.dtype in (torch.bfloat16, torch.float16) for each in weights)
     if not half or not all(has_kernels(each.device) for each in weights):
         return False
-    for block in getattr(module, "blocks", ()):
-        _widen(block.mlp)
-    _flatten(module)
+    widen_and_flatten(module)
     if not hasattr(module, "blocks") or not getattr(module, "_supports_flash_attn", False):
         return False
     module.config._attn_implementation = PACKED
     return True
+
+
+def widen_and_flatten(module: Any) -> None:
+    """The same arithmetic in shapes that suit a GPU."""
+    for block in getattr(module, "blocks", ()):
+        _widen(block.mlp)
+    _flatten(module)
 
 
 def _flatten(module: Any) -> None:
