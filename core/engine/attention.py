@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CAUSAL = "framewise"
 PACKED = "framewise_flash"  # transformers passes lengths to whatever has "flash" in its name
 SQUARE_TOKENS = 512  # fewer new tokens than this are not worth cuDNN's set-up of a shape
+SHAPE_STEP = 1024
 
 
 def register() -> None:
@@ -68,7 +69,7 @@ def causal(
     past = key.shape[2] - query.shape[2]
     if not _kernels_serve(query):
         out = _on_any_device(query, key, value, past, scaling)
-    elif query.shape[2] < SQUARE_TOKENS or not _has_fused(query):
+    elif query.shape[2] < SQUARE_TOKENS or past % SHAPE_STEP or not _has_fused(query):
         out = _flash(query, key, value, scaling)
     else:
         out = _in_two_parts(query, key, value, past, scaling)
@@ -135,15 +136,25 @@ def _flash(
 def _in_two_parts(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, past: int, scaling: float | None
 ) -> torch.Tensor:
-    """All of the past, then a square; joined by how much each part weighs."""
+    """All of the past, then a square; joined by how much each part weighs.
+
+    cuDNN sets itself up for each shape, which takes a tenth of a second: rows are added to the new
+    tokens, so that shapes come again. Nothing sees the added keys, and nobody the added queries.
+    """
     import torch
 
-    own, own_weight = _fused(query, key[:, :, past:], value[:, :, past:], True, scaling)
+    new = query.shape[2]
+    more = -new % SHAPE_STEP
+    query, own_key, own_value = (
+        torch.nn.functional.pad(each, (0, 0, 0, more)) if more else each
+        for each in (query, key[:, :, past:], value[:, :, past:])
+    )
+    own, own_weight = _fused(query, own_key, own_value, True, scaling)
     if not past:
-        return own
+        return own[:, :, :new]
     before, its_weight = _fused(query, key[:, :, :past], value[:, :, :past], False, scaling)
     share = torch.sigmoid(own_weight - its_weight).to(query.dtype)
-    return torch.lerp(before, own, share.expand_as(own))
+    return torch.lerp(before, own, share.expand_as(own))[:, :, :new]
 
 
 def _fused(

@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.engine import attention
 from core.engine.decoding import Decoder, position_axes
 from core.engine.keeping import Conversation, Shelf, room_for, shared_length
 from core.engine.picking import Picker
-from core.engine.tower import Tower, speed_up
+from core.engine.tower import CHUNK_PATCHES, Tower, speed_up
+from core.planning.memory import AS_STORED, Execution
 
 if TYPE_CHECKING:
     import torch
 
-CHUNK_TOKENS = 4096
+CHUNK_TOKENS = 8192
+SET_UP_TOKENS = 65536
 VISION_SHARE = 4  # of what may be kept, one part in so many is for what the tower saw
+
+
+def execution_of(fast: Fast | None, execution: Execution = AS_STORED) -> Execution:
+    """How a model is run that way, as far as the forecast of memory goes."""
+    if fast is None:
+        return execution
+    return replace(
+        execution,
+        prefill_chunk_tokens=CHUNK_TOKENS,
+        tower_chunk_patches=CHUNK_PATCHES if fast.tower is not None else None,
+    )
 
 
 class _Heard(Exception):
@@ -73,6 +87,35 @@ class Fast:
     def has_seen(self, video: Hashable) -> bool:
         """Whether what the tower made of this video is still there."""
         return self.tower is not None and video in self.tower.shelf
+
+    def warm_up(self) -> None:
+        """Compile and set up what can be, for a thread beside the first questions."""
+        import torch
+
+        if self.decoder is None:
+            return
+        with torch.inference_mode():
+            self.decoder.compile()
+            if self.tower is not None:
+                self.tower.fuse()
+            kept = self._new(None, room_for(1))
+            self.decoder.run(kept).start(torch.zeros(1, dtype=torch.long))
+            self._set_up_attention()
+
+    def _set_up_attention(self) -> None:
+        """Go through the shapes of a long prompt's chunks once."""
+        import torch
+
+        assert self.decoder is not None
+        shape, device = self.decoder.shape, self.decoder.stages[0].device
+        like = self._text.norm.weight.new_empty
+        query = like((1, shape.heads, CHUNK_TOKENS, shape.head_size), device=device)
+        for past in range(0, SET_UP_TOKENS, CHUNK_TOKENS):
+            tokens = past + CHUNK_TOKENS
+            keys = like((tokens, shape.key_heads, shape.head_size), device=device)
+            rows = keys.transpose(0, 1)[None]
+            attention.causal(None, query, rows, rows, None, scaling=shape.scaling)
+        torch.cuda.synchronize(device)
 
     def forget(self) -> bool:
         """Drop all that is kept; False where nothing was."""

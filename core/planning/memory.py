@@ -63,6 +63,7 @@ class Execution:
     Attributes:
         precision: a key of PRECISIONS; None for what run_dtype() takes by itself.
         prefill_chunk_tokens: prefill so many tokens at a time; None for the whole prompt at once.
+        tower_chunk_patches: the tower sees so many patches at a time; None for all of them.
         placement: one of MODES; "auto" takes one device where that is enough, with replicas on the
             others, and splits elsewhere.
         layers: which layers each device holds already, every device a part of the model; None while
@@ -71,6 +72,7 @@ class Execution:
 
     precision: str | None = None
     prefill_chunk_tokens: int | None = None
+    tower_chunk_patches: int | None = None
     placement: str = "auto"
     layers: tuple[range, ...] | None = None
 
