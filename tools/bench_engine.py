@@ -297,6 +297,8 @@ def _peaks(options: argparse.Namespace) -> Iterator[str]:
         card = load_card(f"Qwen/Qwen2.5-VL-{name}-Instruct")
         model = random_model(name)
         fast = Fast.of(model, kept_bytes=0, away_bytes=0)
+        if fast is not None:
+            fast.warm_up()
         for frames in [int(text) for text in options.frames.split(",")]:
             settings = Settings(
                 strategy="uniform", max_frames=frames, max_frame_tokens=144, reply_tokens=64

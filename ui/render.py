@@ -126,6 +126,8 @@ def actual_text(foreseen: Foreseen, finished: Finished) -> str:
         if off == 0
         else f"{abs(off):,} {'more' if off > 0 else 'fewer'} than foretold"
     )
+    if finished.reused_tokens:
+        match += f" ({finished.reused_tokens:,} reused)"
     parts = [
         f"{finished.prompt_tokens:,} prompt tokens, {match}",
         f"first word {finished.seconds_to_first_token:.2f} s "

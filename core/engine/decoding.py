@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 WARM_UPS = 2
-TRIED_TOKENS = 1024
+TRIED_TOKENS = (1024, 1536)
 RECOMPILED = 64  # once for each device and kind of model in this process
 
 
@@ -75,16 +75,14 @@ class Decoder:
 
         torch._dynamo.config.recompile_limit = max(RECOMPILED, torch._dynamo.config.recompile_limit)
         one, many = (
-            Halves(
-                before=torch.compile(before_attention, dynamic=dynamic),
-                after=torch.compile(after_attention, dynamic=dynamic),
-            )
-            for dynamic in (False, True)
+            Halves(before=torch.compile(before_attention), after=torch.compile(after_attention))
+            for _ in range(2)
         )
         try:
             for stage in self.stages:
                 self._try(stage, one, tokens=1)
-                self._try(stage, many, tokens=TRIED_TOKENS)
+                for tokens in TRIED_TOKENS:  # the second makes them any number
+                    self._try(stage, many, tokens=tokens)
         except Exception as error:  # no compiler, no Triton, a version that cannot
             log.info("Text layers without fused kernels: %s", str(error).split("\n")[0])
             return

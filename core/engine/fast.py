@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core.engine import attention
 from core.engine.decoding import Decoder, position_axes
 from core.engine.keeping import Conversation, Shelf, room_for, shared_length
-from core.engine.picking import Picker
+from core.engine.picking import Picker, ends_of
 from core.engine.tower import CHUNK_PATCHES, Tower, speed_up
 from core.planning.memory import AS_STORED, Execution
 
@@ -311,7 +311,7 @@ class Fast:
     ) -> None:
         """Token after token; each is shown while the next is already worked out."""
         config = self._model.generation_config
-        ends = _ends(config)
+        ends = ends_of(config)
         picker = Picker(config, ids, max_new_tokens, logits.device)
         token = picker.pick(logits)
         steps = self._steps(kept, token, picker)
@@ -392,8 +392,3 @@ def _tower_of(wrapper: Any) -> Any:
 def _device_of(layer: Any) -> torch.device:
     device: torch.device = layer.input_layernorm.weight.device
     return device
-
-
-def _ends(config: Any) -> set[int]:
-    found = config.eos_token_id
-    return set(found) if isinstance(found, (list, tuple)) else {found}

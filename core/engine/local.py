@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from core.engine.base import Event, Finished, FramesNeeded, Progress, Request, Started
-from core.engine.fast import Fast
+from core.engine.fast import Fast, execution_of
 from core.engine.preparing import Preparer
 from core.engine.reply import Either, Reply
 from core.engine.waiting import Line, Ticket
@@ -39,11 +39,14 @@ class LocalEngine:
         devices: tuple[Device, ...],
         execution: Execution = AS_STORED,
     ) -> None:
-        self.card, self.execution = card, execution
+        self.card = card
         self._model, self._processor, self._devices = model, processor, devices
         self._preparer = Preparer(card, processor, str(model.device), model.dtype)
         kept, away = _budgets(model, devices)
         self._fast = Fast.of(model, kept_bytes=kept, away_bytes=away)
+        self.execution = execution_of(self._fast, execution)
+        if self._fast is not None and self._fast.decoder is not None:
+            threading.Thread(target=self._fast.warm_up, daemon=True).start()
         self._line = Line((0,))  # one turn
         self._stop: threading.Event = threading.Event()  # of the request under way
         self._watch_layers()

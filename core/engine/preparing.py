@@ -28,13 +28,13 @@ class _Begun:
         text: the words before the video.
         length: tokens up to the end of the video.
         inputs: all that the processor gave, without pixels.
-        pixels: the name and shape of each kind of pixels.
+        pixels: of each kind of pixels a stand-in of their shape that holds no memory.
     """
 
     text: str
     length: int
     inputs: dict[str, Any]
-    pixels: dict[str, tuple[int, ...]]
+    pixels: dict[str, Any]
 
 
 class Preparer:
@@ -60,7 +60,9 @@ class Preparer:
         """
         before, after = self._parted(request)
         if request.frames is None:
-            return self._continued(self._begun[request.video], before, after)
+            inputs = self._continued(self._begun[request.video], before, after)
+            self._begun.move_to_end(request.video)
+            return inputs
         inputs = self._processed(request)
         if request.video is not None:
             self._remember(request.video, inputs, before, after)
@@ -117,7 +119,9 @@ class Preparer:
             length=len(ids) - len(tail),
             inputs={name: each for name, each in inputs.items() if not name.startswith(PIXELS)},
             pixels={
-                name: tuple(each.shape) for name, each in inputs.items() if name.startswith(PIXELS)
+                name: each.new_zeros(()).expand(each.shape)
+                for name, each in inputs.items()
+                if name.startswith(PIXELS)
             },
         )
         self._begun.move_to_end(video)
@@ -138,8 +142,7 @@ class Preparer:
                     name, torch.zeros_like(tail)
                 )
                 inputs[name] = torch.cat((begin, rest.to(begin.dtype)), dim=1)
-        nothing = torch.zeros((), dtype=self._dtype, device=self._device)
-        return inputs | {name: nothing.expand(shape) for name, shape in begun.pixels.items()}
+        return inputs | begun.pixels
 
     def _tokens(self, text: str) -> list[int]:
         found: list[int] = self._processor.tokenizer(text, add_special_tokens=False).input_ids

@@ -59,7 +59,7 @@ class Tower:
         calls = self._overheard()
         if not calls:
             return
-        fused: Any = torch.compile(type(calls[0][0]).forward, dynamic=True)
+        fused: Any = torch.compile(type(calls[0][0]).forward)
         try:
             for block, args, told in calls:
                 expected = block.forward(*args, **told)

@@ -82,7 +82,8 @@ def asked(card: ModelCard, turns: Sequence[Turn], *, seed: int = 0, frames: int 
     """A question about a few frames of noise, which may be of the video ``seed``."""
     info = describe_video(width=320, height=180, duration_seconds=6, frame_rate=25)
     route = next(route for route in card.routes if route.name != "tiles")
-    size = {} if card.frame_tokens else {"max_frame_tokens": 30}
+    few = max(30, route.limits.min_frame_tokens)
+    size = {} if card.frame_tokens else {"max_frame_tokens": few}
     plan = make_plan(info, Settings(route=route.name, max_frames=frames, **size), card)
     shape = (len(plan.indices), plan.height, plan.width, 3)
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
