@@ -111,7 +111,7 @@ def estimate(
         prompt=tokens.prompt,
         total=tokens.total,
         patches=plan.grid[0] * plan.grid[1] * plan.grid[2],
-        chunk=execution.prefill_chunk_tokens,
+        execution=execution,
     )
     placement = place(load, devices, execution)
     memory = memory_on(load, placement, devices)

@@ -72,7 +72,7 @@ def _usual(card: ModelCard, tokens: int, dtype: str, execution: Execution) -> Lo
         prompt=prompt,
         total=min(prompt + REPLY_TOKENS, card.context_tokens),
         patches=prompt * card.patches.merge_size**2,
-        chunk=execution.prefill_chunk_tokens,
+        execution=execution,
     )
 
 

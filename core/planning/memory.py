@@ -54,6 +54,10 @@ PROMPT_STATES, DEEPSTACK_STATES = 2, 2
 # Alive in the tower's attention, for each patch: queries, keys and values with the residual, and
 # in float32 whatever the rotary embedding of queries and keys makes.
 TOWER_STATES, TOWER_FLOATS = 5, 7
+# The same for layers and towers that are gone through in chunks, as core/engine does on a GPU:
+# read off peaks on an H200 (Qwen2.5-VL 3B, 7B and 32B, 16 to 768 frames; tools/bench_engine.py).
+CHUNK_LAYER_STATES, CHUNK_TOWER_STATES = 6.6, 0.65
+ROUND_TOKENS = 256  # what the engine rounds a conversation's cache up to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,30 +228,76 @@ def weight_bytes(card: ModelCard, device: Device, execution: Execution = AS_STOR
 
 
 def load_of(
-    card: ModelCard, *, dtype: str, prompt: int, total: int, patches: int, chunk: int | None = None
+    card: ModelCard,
+    *,
+    dtype: str,
+    prompt: int,
+    total: int,
+    patches: int,
+    execution: Execution = AS_STORED,
 ) -> Load:
-    """What a request needs: ``prompt`` tokens, ``total`` with the reply, ``patches`` of video.
-
-    ``chunk`` is how many tokens are prefilled at a time, None for all.
-    """
-    text, vision, size = card.text, card.vision, value_bytes(dtype)
+    """What a request needs: ``prompt`` tokens, ``total`` with the reply, ``patches`` of video."""
+    text, size = card.text, value_bytes(dtype)
     first, layers, last = _weights(card, dtype)
-    patch_values = 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
-    widest = max(MLP_COPIES * text.mlp, EXPERT_COPIES * text.experts_per_token * text.hidden)
-    held = PROMPT_STATES + DEEPSTACK_STATES * vision.deepstack
-    tower = vision.hidden * (TOWER_STATES * size + TOWER_FLOATS * 4) + patch_values * (4 + size)
-    merged = card.patches.merge_size**2
+    in_chunks = execution.prefill_chunk_tokens is not None
+    if in_chunks:
+        total = -(-total // ROUND_TOKENS) * ROUND_TOKENS
+    activations = _in_chunks if in_chunks else _at_once
+    tower, kept, layer = activations(card, size, prompt, patches, execution)
     return Load(
         layers=text.layers,
         layer_weights=layers,
         first_weights=first,
         last_weights=last,
         kv_cache=2 * text.kv_layers * text.kv_heads * text.head_dim * total * size,
-        tower=patches * (tower + text.hidden * vision.deepstack * size // merged),
-        prompt=prompt * held * text.hidden * size + patches * vision.hidden * size,
-        layer=min(prompt, chunk or prompt) * (widest + LAYER_STATES * text.hidden) * size,
+        tower=tower,
+        prompt=kept,
+        layer=layer,
         logits=text.vocab * (size + 4),
     )
+
+
+def _at_once(
+    card: ModelCard, size: int, prompt: int, patches: int, execution: Execution
+) -> tuple[int, int, int]:
+    """Load.tower, prompt and layer of transformers' own way."""
+    text, vision = card.text, card.vision
+    patch_values = 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
+    held = PROMPT_STATES + DEEPSTACK_STATES * vision.deepstack
+    tower = vision.hidden * (TOWER_STATES * size + TOWER_FLOATS * 4) + patch_values * (4 + size)
+    merged = card.patches.merge_size**2
+    return (
+        patches * (tower + text.hidden * vision.deepstack * size // merged),
+        prompt * held * text.hidden * size + patches * vision.hidden * size,
+        prompt * (_widest(card) + LAYER_STATES * text.hidden) * size,
+    )
+
+
+def _in_chunks(
+    card: ModelCard, size: int, prompt: int, patches: int, execution: Execution
+) -> tuple[int, int, int]:
+    """Load.tower, prompt and layer where the tower and the layers go through it in chunks.
+
+    The cache is made after the tower. In between the video takes its place among the embeddings,
+    for which torch counts places in eight bytes each.
+    """
+    text, vision = card.text, card.vision
+    pixels = patches * 3 * card.patches.temporal_patch_size * card.patches.patch_size**2 * size
+    seen = min(patches, execution.tower_chunk_patches or patches)
+    piece = min(prompt, execution.prefill_chunk_tokens or prompt)
+    state, added = prompt * text.hidden, 1 + vision.deepstack
+    looking = seen * int(MLP_COPIES * vision.mlp + CHUNK_TOWER_STATES * vision.hidden) * size
+    placing = state * (8 + 1 + (2 + added) * size)
+    return (
+        pixels + max(looking + state * added * size, placing),
+        state * added * size,
+        piece * int(_widest(card) + CHUNK_LAYER_STATES * text.hidden) * size,
+    )
+
+
+def _widest(card: ModelCard) -> int:
+    text = card.text
+    return max(MLP_COPIES * text.mlp, EXPERT_COPIES * text.experts_per_token * text.hidden)
 
 
 def _weights(card: ModelCard, dtype: str) -> tuple[int, int, int]:
