@@ -128,7 +128,7 @@ def _place(model: Any) -> None:
         for key, parameter in list(module._parameters.items()):
             if parameter is not None:
                 full = f"{name}.{key}"
-                place = next(p for prefix, p in places.items() if full.startswith(prefix))
+                place = _placed(full, places)
                 made = torch.empty(parameter.shape, dtype=parameter.dtype, device=place)
                 flat = "norm" in full or "ln_q" in full
                 _ = (
@@ -141,12 +141,18 @@ def _place(model: Any) -> None:
                 module._parameters[key] = torch.nn.Parameter(made, requires_grad=False)
         for key, buffer in list(module._buffers.items()):
             if buffer is not None and buffer.is_meta:
-                place = next(p for prefix, p in places.items() if name.startswith(prefix))
+                place = _placed(name, places)
                 again = type(module)(*_arguments(module)).to(place)
                 module._buffers[key] = again._buffers[key]
     model.tie_weights()
     if len(set(places.values())) > 1:
         dispatch_model(model, device_map=places)
+
+
+def _placed(name: str, places: dict[str, int]) -> int:
+    return next(
+        p for prefix, p in places.items() if f"{name}.".startswith(f"{prefix}.".lstrip("."))
+    )
 
 
 def _arguments(module: Any) -> tuple[Any, ...]:
@@ -166,7 +172,7 @@ def _device_map(model: Any) -> dict[str, int]:
         "model.visual": 0,
         f"{text}.embed_tokens": 0,
         f"{text}.rotary_emb": 0,
-        **{f"{text}.layers.{n}.": min(n * count // layers, count - 1) for n in range(layers)},
+        **{f"{text}.layers.{n}": min(n * count // layers, count - 1) for n in range(layers)},
         f"{text}.norm": count - 1,
         "lm_head": count - 1,
     }

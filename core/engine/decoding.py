@@ -319,7 +319,7 @@ class Run:
                     self._through(part)
             torch.cuda.current_stream(device).wait_stream(stream)
             part.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(part.graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(part.graph, stream=stream, capture_error_mode="thread_local"):
                 part.out = self._through(part)
 
     def _through(self, part: _Part) -> torch.Tensor:

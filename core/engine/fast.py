@@ -67,7 +67,10 @@ class Fast:
 
     @staticmethod
     def of(model: Any, *, kept_bytes: int, away_bytes: int) -> Fast | None:
-        """For classes whose text layers take embeddings and see all that was before."""
+        """For classes whose text layers take embeddings and see all that was before.
+
+        None for others, and where weights are packed or wait in the machine's memory.
+        """
         text = getattr(getattr(model, "model", None), "language_model", None)
         layers = getattr(text, "layers", ())
         attending = [getattr(layer, "self_attn", None) for layer in layers]
@@ -79,6 +82,7 @@ class Fast:
             or not hasattr(model, "lm_head")
             or not hasattr(text, "rotary_emb")
             or not getattr(text, "_supports_attention_backend", False)
+            or any(each.is_meta or not each.is_floating_point() for each in model.parameters())
         ):
             return None
         attention.register()
