@@ -101,8 +101,10 @@ def subject(kind: str, folder: Path) -> Subject:
     torch.set_num_threads(1)
     torch.manual_seed(1)
     processor, card = real_processor(KINDS[kind], folder / kind)
-    model = _qwen3(processor.tokenizer) if kind == "qwen3_vl" else small_model(
-        kind, processor.tokenizer
+    model = (
+        _qwen3(processor.tokenizer)
+        if kind == "qwen3_vl"
+        else small_model(kind, processor.tokenizer)
     )
     liven(model)
     return Subject(kind=kind, model=model, processor=processor, card=card)
