@@ -1,4 +1,4 @@
-"""The next question about a video: nothing read twice, and the same words as from a fresh engine."""
+"""The next question about a video: nothing read twice, the same words as from a fresh engine."""
 
 from __future__ import annotations
 
@@ -291,7 +291,8 @@ def test_stop_between_chunks_leaves_what_was_read(
 def test_two_sessions_about_one_video(maker: Maker, info: VideoInfo) -> None:
     """By turns, each with its own past; each hears what it would hear alone."""
     engine, _ = maker.engine()
-    one, two = [], []
+    one: list[Turn] = []
+    two: list[Turn] = []
     source: Any = iter_frames
     for questions in (("What is this?", "What is that?"), ("And then?", "When?"), ("Why?", "Why?")):
         for turns, question in zip((one, two), questions, strict=True):

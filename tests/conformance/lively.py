@@ -117,7 +117,7 @@ def liven(model: Any) -> None:
         if each.dim() > 1:
             wide = 1.0 if "embed_tokens" in name else WIDER / each[0].numel() ** 0.5
             each.data.copy_(drawn * wide)
-        elif name.endswith("norm.weight") or "norm" in name and name.endswith("weight"):
+        elif name.endswith("norm.weight") or ("norm" in name and name.endswith("weight")):
             each.data.copy_(1 + 0.3 * drawn)
         else:
             each.data.copy_(0.3 * drawn)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,7 +98,7 @@ def test_reading(cuts: tuple[int, ...], one: Subject) -> None:
     told, ours, theirs = _told(text, one.kind), _empty(text), _empty(text)
     with torch.inference_mode():
         expected = []
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in itertools.pairwise(cuts):
             found = text(
                 **_cut(told, start, end),
                 past_key_values=cache_of(theirs),
