@@ -21,7 +21,9 @@ pytestmark = [
 two_devices = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
 
 PLENTY = 2**33
-NOISE = 0.06  # relative, of bf16 through four layers; another rotation or mask is above 0.3
+TOWER_NOISE = 0.06  # relative, of bf16; measured 0.01
+NOISE = 0.4  # of logits after layers this lively; measured 0.2, other positions make 0.8
+SMALL = 0.25  # regret, see below
 VIDEO, IMAGE, START, END = 990, 991, 992, 993
 IDS = {
     "video_token_id": VIDEO,
@@ -165,12 +167,12 @@ def _reused(fast: Fast, inputs: dict[str, Any]) -> int:
         return fast.generate(dict(inputs), video=0, max_new_tokens=1, streamer=Written())
 
 
-def _regret(model: Any, inputs: dict[str, Any], reply: list[int]) -> tuple[float, float]:
-    """How far below the likeliest token each said one is, at most, by the plain model in fp32;
-    and the same of tokens said at random. In standard deviations of the logits.
+def _regret(model: Any, inputs: dict[str, Any], reply: list[int]) -> float:
+    """How far each token that was said is below the likeliest one, in the mean, by the plain model
+    in fp32, given the reply so far. In standard deviations of the logits; by chance it is 3.
 
-    Greedy replies in bf16 part where two tokens are nearly as likely. What was said must then be
-    nearly the likeliest, given the reply so far.
+    Greedy replies in bf16 part where two tokens are nearly as likely, so that equality is too much
+    to ask for; another video's past costs several times what the noise does.
     """
     exact = copy.deepcopy(model).float()
     said = torch.tensor([reply], device="cuda:0")
@@ -184,17 +186,13 @@ def _regret(model: Any, inputs: dict[str, Any], reply: list[int]) -> tuple[float
     }
     with torch.inference_mode():
         logits = exact(**whole, logits_to_keep=len(reply) + 1).logits[0, :-1].float()
-    spread = logits.std(dim=-1)
-    best = logits.max(dim=-1).values
     chosen = logits.gather(1, said[0, :, None])[:, 0]
-    usual = logits.mean(dim=-1)
-    return float(((best - chosen) / spread).max()), float(((best - usual) / spread).min())
+    return float(((logits.max(dim=-1).values - chosen) / logits.std(dim=-1)).mean())
 
 
 def _good(model: Any, inputs: dict[str, Any], reply: list[int]) -> None:
     assert len(set(reply)) > 1
-    regret, of_chance = _regret(model, inputs, reply)
-    assert regret < 0.5 < 2 < of_chance
+    assert _regret(model, inputs, reply) < SMALL
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["plain", "fused"])
@@ -227,7 +225,7 @@ def test_the_tower(model: Any) -> None:
     with torch.inference_mode():
         expected = torch.cat(model.model.get_video_features(**pixels).pooler_output).float()
         found = torch.cat(fast_model.model.get_video_features(**pixels).pooler_output).float()
-    assert _distance(found, expected) < NOISE
+    assert _distance(found, expected) < TOWER_NOISE
 
 
 def _distance(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -242,7 +240,7 @@ def test_layers_as_data(model: Any) -> None:
     embeds = torch.randn(1, 1500, 512, device="cuda:0", dtype=torch.bfloat16)
     places = torch.randint(0, 900, (3, 1, 1500), device="cuda:0")
     inputs = _inputs(model, FIRST, frames=2)
-    _by_fast(fast, inputs, 2000)  # a conversation with room
+    _by_fast(fast, inputs, 8)
     ((_, kept),) = fast.conversations
     kept = kept.resized(2048, keep=0)
     with torch.inference_mode():
@@ -304,7 +302,9 @@ def test_another_video_with_the_same_words(model: Any) -> None:
     fast = _fast(model)
     for seed in (0, 1, 0):
         inputs = _inputs(model, FIRST, seed=seed)
-        _good(model, inputs, _by_fast(fast, inputs, 16, video=seed))
+        reply = _by_fast(fast, inputs, 16, video=seed)
+        _good(model, inputs, reply)
+        assert _regret(model, _inputs(model, FIRST, seed=1 - seed), reply) > SMALL
 
 
 @two_devices
