@@ -130,7 +130,10 @@ def test_a_shelf_never_holds_more_than_its_limit(limit: int, puts: list[tuple[in
 
 def _conversation(*, room: int = 6, read: int = 4, layers: int = 2) -> Conversation:
     keys, values = (
-        [torch.randn(room, 2, 3, generator=torch.Generator().manual_seed(n + k)) for n in range(layers)]
+        [
+            torch.randn(room, 2, 3, generator=torch.Generator().manual_seed(n + k))
+            for n in range(layers)
+        ]
         for k in (0, 50)
     )
     return Conversation("video", ids=range(read), shift=-7, keys=keys, values=values)
@@ -139,9 +142,7 @@ def _conversation(*, room: int = 6, read: int = 4, layers: int = 2) -> Conversat
 def _same_past(one: Conversation, other: Conversation, tokens: int) -> bool:
     return all(
         torch.equal(mine[:tokens], theirs[:tokens])
-        for mine, theirs in zip(
-            (*one.keys, *one.values), (*other.keys, *other.values), strict=True
-        )
+        for mine, theirs in zip((*one.keys, *one.values), (*other.keys, *other.values), strict=True)
     )
 
 

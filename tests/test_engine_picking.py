@@ -43,7 +43,13 @@ SAMPLED: dict[str, dict[str, Any]] = {
     "min_p": {"min_p": 0.1},
     "typical_p": {"typical_p": 0.5},
     "epsilon_cutoff": {"epsilon_cutoff": 0.01},
-    "all": {"temperature": 1.5, "top_k": 40, "top_p": 0.9, "min_p": 0.02, "no_repeat_ngram_size": 2},
+    "all": {
+        "temperature": 1.5,
+        "top_k": 40,
+        "top_p": 0.9,
+        "min_p": 0.02,
+        "no_repeat_ngram_size": 2,
+    },
 }
 
 

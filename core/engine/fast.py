@@ -297,12 +297,12 @@ class Fast:
     def _positions(self, begin: int, end: int) -> torch.Tensor:
         import torch
 
-        device = self._text.embed_tokens.weight.device
+        device = _place_of(self._text.embed_tokens)
         places = torch.arange(begin, end, device=device)[None]
         return places if self._axes == 1 else places[None].expand(self._axes, 1, -1)
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self._head(hidden.to(self._head.weight.device))
+        logits: torch.Tensor = self._head(hidden.to(_place_of(self._head)))
         return logits
 
     def _write(
@@ -351,7 +351,7 @@ class Fast:
         """The logits after one more token, through the model's own layers."""
         from core.engine.cache import cache_of
 
-        device = self._text.embed_tokens.weight.device
+        device = _place_of(self._text.embed_tokens)
         found = self._text(
             **self._tail(token.to(device), kept),
             past_key_values=cache_of(kept),
@@ -394,5 +394,15 @@ def _tower_of(wrapper: Any) -> Any:
 
 
 def _device_of(layer: Any) -> torch.device:
-    device: torch.device = layer.input_layernorm.weight.device
+    return _place_of(layer.input_layernorm)
+
+
+def _place_of(module: Any) -> torch.device:
+    """Where it computes: weights that wait elsewhere are on no device until they are fetched."""
+    import torch
+
+    hook = getattr(module, "_hf_hook", None)
+    if module.weight.device.type == "meta" and hook is not None:
+        return torch.device(hook.execution_device)
+    device: torch.device = module.weight.device
     return device

@@ -82,7 +82,7 @@ def asked(card: ModelCard, turns: Sequence[Turn], *, seed: int = 0, frames: int 
     """A question about a few frames of noise, which may be of the video ``seed``."""
     info = describe_video(width=320, height=180, duration_seconds=6, frame_rate=25)
     route = next(route for route in card.routes if route.name != "tiles")
-    few = max(30, route.limits.min_frame_tokens)
+    few = 70 if route.sizer == "soft" else 30  # the fewest of a few that Gemma 4 takes
     size = {} if card.frame_tokens else {"max_frame_tokens": few}
     plan = make_plan(info, Settings(route=route.name, max_frames=frames, **size), card)
     shape = (len(plan.indices), plan.height, plan.width, 3)
@@ -101,8 +101,10 @@ def subject(kind: str, folder: Path) -> Subject:
     torch.set_num_threads(1)
     torch.manual_seed(1)
     processor, card = real_processor(KINDS[kind], folder / kind)
-    model = _qwen3(processor.tokenizer) if kind == "qwen3_vl" else small_model(
-        kind, processor.tokenizer
+    model = (
+        _qwen3(processor.tokenizer)
+        if kind == "qwen3_vl"
+        else small_model(kind, processor.tokenizer)
     )
     liven(model)
     return Subject(kind=kind, model=model, processor=processor, card=card)
@@ -115,7 +117,7 @@ def liven(model: Any) -> None:
         if each.dim() > 1:
             wide = 1.0 if "embed_tokens" in name else WIDER / each[0].numel() ** 0.5
             each.data.copy_(drawn * wide)
-        elif name.endswith("norm.weight") or "norm" in name and name.endswith("weight"):
+        elif name.endswith("norm.weight") or ("norm" in name and name.endswith("weight")):
             each.data.copy_(1 + 0.3 * drawn)
         else:
             each.data.copy_(0.3 * drawn)

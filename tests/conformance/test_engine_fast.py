@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,9 +43,7 @@ def test_the_whole_prompt_at_once(one: Subject) -> None:
 
 
 @pytest.mark.parametrize("tokens", [1, 7, 37, 64], ids="{} tokens".format)
-def test_the_prompt_in_chunks(
-    tokens: int, one: Subject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_prompt_in_chunks(tokens: int, one: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     if tokens == 1 and one.inputs()["input_ids"].shape[1] > 200:
         tokens = 5  # a thousand passes tell no more
     monkeypatch.setattr(fast_module, "CHUNK_TOKENS", tokens)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,7 +98,7 @@ def test_reading(cuts: tuple[int, ...], one: Subject) -> None:
     told, ours, theirs = _told(text, one.kind), _empty(text), _empty(text)
     with torch.inference_mode():
         expected = []
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in itertools.pairwise(cuts):
             found = text(
                 **_cut(told, start, end),
                 past_key_values=cache_of(theirs),
@@ -198,8 +198,6 @@ def test_joined_weights_are_those_of_the_model(one: Subject) -> None:
         assert torch.equal(model(**inputs).logits, before)
 
 
-
-
 def _linear_of_its_own(layer: Any) -> None:
     class Quantised(torch.nn.Linear):
         """As bitsandbytes and others have them: a Linear by descent, its weight another thing."""
@@ -223,9 +221,7 @@ REFUSED: dict[str, Callable[[Any], None]] = {
 
 
 @pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
-def test_a_layer_of_another_kind_is_refused(
-    change: Callable[[Any], None], one: Subject
-) -> None:
+def test_a_layer_of_another_kind_is_refused(change: Callable[[Any], None], one: Subject) -> None:
     layer = copy.deepcopy(one.model.model.language_model.layers[0])
     assert shape_of(layer) is not None
     change(layer)
