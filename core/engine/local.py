@@ -160,12 +160,14 @@ class LocalEngine:
         return Reply(self._processor.tokenizer, stop, events)
 
     def _inputs(self, request: Request) -> dict[str, Any]:
-        if request.frames is None and not (request.video and self.knows(request.video)):
-            raise FramesNeeded
-        try:
+        if request.frames is not None:
             return self._preparer.inputs(request)
+        try:
+            if self.knows(request.video):
+                return self._preparer.inputs(request)
         except KeyError:
-            raise FramesNeeded from None
+            pass  # another beginning than the one it knows
+        raise FramesNeeded
 
     def _generate(self, inputs: dict[str, Any], request: Request, reply: Reply) -> None:
         """The reply into ``reply``, the fast way where the class is known to it."""
