@@ -17,8 +17,9 @@ from rich.console import Console
 
 from core.errors import FramewiseError, SettingsError
 from core.planning.card import load_card
-from core.planning.machine import devices_named, this_machine
-from core.planning.memory import PRECISIONS, Execution
+from core.planning.devices import Device, limited
+from core.planning.machine import devices_named
+from core.planning.memory import QUANTISED, Execution
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
 from core.video.info import VideoInfo, describe_video
@@ -26,11 +27,15 @@ from core.video.reading import DEFAULT_READER, check_reader
 from ui.options import (
     DEMO,
     AsJson,
-    Device,
+    Devices,
     FrameFormat,
+    MaxMemory,
     Model,
     NoStore,
+    Placing,
+    Precision,
     Preset,
+    Quantize,
     Reader,
     StoreFolder,
     with_settings,
@@ -53,7 +58,11 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emo
 @cli.command()
 def serve(
     model: Model = DEMO,
-    device: Device = "auto",
+    devices: Devices = "auto",
+    placement: Placing = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = None,
+    quantize: Quantize = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on.", envvar="GRADIO_SERVER_NAME")
     ] = "127.0.0.1",
@@ -67,15 +76,15 @@ def serve(
 ) -> None:
     """Start the page (the default)."""
     check_reader(reader)
-    card = load_card(model)
+    card, execution = load_card(model), _execution(precision, quantize, placement)
     frames_from = _frames_from(frame_store, off=no_frame_store, image_format=frame_format)
     errors.print(f"Loading {card.name} …")
-    from core.engine.local import load_engine
+    from core.engine.loading import load_engine
     from core.video.sandbox import warm
     from ui.page import launch
 
     warm(reader)
-    engine = load_engine(card, device=device)
+    engine = load_engine(card, device=devices, max_memory=max_memory, execution=execution)
     launch(engine, host=host, port=port, reader=reader, frames_from=frames_from)
 
 
@@ -92,12 +101,16 @@ def estimate(
         str, typer.Option(help="A checkpoint folder or hub name; list shows those known offline.")
     ] = DEMO,
     devices: Annotated[
-        str | None,
-        typer.Option(help="Plan for these: 2x24GiB, 80GB, L4, 4xL4, 2xH200, or L4,T4."),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help=f"Weights held as: {', '.join(PRECISIONS)}.")
-    ] = None,
+        str,
+        typer.Option(
+            help="Plan for these: 2x24GiB, 80GB, L4, 4xL4, 2xH200, or L4,T4; or for this "
+            "machine's: auto, cpu, cuda:0,cuda:2."
+        ),
+    ] = "auto",
+    placement: Placing = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = None,
+    quantize: Quantize = None,
     preset: Preset = None,
     as_json: AsJson = False,
     settings: Settings,
@@ -118,8 +131,8 @@ def estimate(
         settings if preset is None else with_preset(preset, settings, card),
         card,
         [Turn("user", question)],
-        devices=this_machine() if devices is None else devices_named(devices),
-        execution=Execution(precision=precision),
+        devices=_planned(devices, max_memory),
+        execution=_execution(precision, quantize, placement),
     )
     print(json.dumps(foreseen_record(foreseen)) if as_json else estimate_text(foreseen))
 
@@ -131,7 +144,11 @@ def ask(
     video: Annotated[Path, typer.Argument(help="A video file.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     model: Model = DEMO,
-    device: Device = "auto",
+    devices: Devices = "auto",
+    placement: Placing = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = None,
+    quantize: Quantize = None,
     reader: Reader = DEFAULT_READER,
     preset: Preset = None,
     frame_store: StoreFolder = None,
@@ -141,22 +158,30 @@ def ask(
     settings: Settings,
 ) -> None:
     """Ask one question about a video and print the answer."""
-    from core.asking import answer, foresee, require, with_preset
+    from core.asking import answer, foresee_alone, require, with_preset
     from core.engine.base import Finished, Text
-    from core.engine.local import choose_devices, load_engine
+    from core.engine.loading import choose_devices, load_held, with_host
+    from core.engine.quantizing import check_precision
+    from core.planning.placement import settled
     from core.records import answered_record
+    from ui.meter import placed
     from ui.render import actual_text
 
     check_reader(reader)
     card, info = load_card(model), _probed(video, settings)
     if preset is not None:
         settings = with_preset(preset, settings, card)
+    execution = _execution(precision, quantize, placement)
+    check_precision(execution)
+    there = with_host(choose_devices(devices, max_memory))
     turns = [Turn("user", question)]
-    foreseen = foresee(info, settings, card, turns, devices=choose_devices(device))
+    foreseen = foresee_alone(info, settings, card, turns, devices=there, execution=execution)
     require(foreseen)  # before the weights are loaded
+    if foreseen.estimate.placement.mode == "offload":
+        errors.print(placed(foreseen.estimate))
     frames_from = _frames_from(frame_store, off=no_frame_store, image_format=frame_format)
     _quiet_libraries()
-    engine = load_engine(card, device=device)
+    engine = load_held(card, *settled(foreseen.estimate.placement, there, execution))
     pieces: list[str] = []
     answering = answer(
         engine, foreseen, stop=threading.Event(), reader=reader, frames_from=frames_from
@@ -188,7 +213,11 @@ def batch(
         int, typer.Option(min=1, max=64, help="Videos that are read at the same time.")
     ] = 2,
     model: Model = DEMO,
-    device: Device = "auto",
+    devices: Devices = "auto",
+    placement: Placing = "auto",
+    max_memory: MaxMemory = None,
+    precision: Precision = None,
+    quantize: Quantize = None,
     reader: Reader = DEFAULT_READER,
     preset: Preset = None,
     frame_store: StoreFolder = None,
@@ -221,13 +250,14 @@ def batch(
     if frames_only and store is not None:
         records = work.keep_frames(open_ones, card, store, workers=workers, reader=reader)
     else:
-        from core.engine.local import choose_devices, load_engine
+        from core.engine.loading import choose_devices, load_engine, with_host
 
+        execution = _execution(precision, quantize, placement)
         records = work.answer_all(
             open_ones,
             card,
-            lambda: load_engine(card, device=device),
-            devices=choose_devices(device),
+            lambda: load_engine(card, device=devices, max_memory=max_memory, execution=execution),
+            devices=with_host(choose_devices(devices, max_memory)),
             frames_from=iter_frames if store is None else store.frames,
             workers=workers,
             reader=reader,
@@ -291,6 +321,27 @@ def _video(
         duration_seconds=duration,
         frame_rate=frame_rate,
     )
+
+
+def _execution(precision: str | None, quantize: str | None, placement: str) -> Execution:
+    if quantize is not None and (precision is not None or quantize not in QUANTISED):
+        raise SettingsError(
+            f"--quantize {quantize} does not go with --precision {precision}."
+            if precision is not None
+            else f"There is no quantisation {quantize!r}.",
+            remedy=f"Give one of them: --quantize {' or '.join(QUANTISED)}, or --precision.",
+        )
+    return Execution(precision=quantize or precision, placement=placement)
+
+
+def _planned(text: str, max_memory: str | None) -> tuple[Device, ...]:
+    """Devices to plan for: this machine's by their names, or any by name or size."""
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?(,cuda(:\d+)?)*", text):
+        from core.engine.loading import choose_devices, with_host
+
+        return with_host(choose_devices(text, max_memory))
+    found = devices_named(text)
+    return found if max_memory is None else limited(found, max_memory)
 
 
 def _store(folder: Path | None, *, off: bool, image_format: str) -> FrameStore | None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from core.engine.base import Engine, Event, Finished, Progress, Request
+from core.engine.base import Engine, Event, Finished, FramesNeeded, Progress, Request
 from core.errors import QuestionError
 from core.measuring import measurable
 from core.planning import (
@@ -30,8 +30,9 @@ from core.planning import (
 from core.planning.memory import AS_STORED, Execution
 from core.planning.presets import preset
 from core.planning.prompt import writer_for
+from core.video.digest import name_of
 from core.video.info import VideoInfo
-from core.video.reading import DEFAULT_READER, collect, iter_frames
+from core.video.reading import DEFAULT_READER, Frames, collect, iter_frames
 from core.video.wanted import FrameSource
 
 PROGRESS_SECONDS = 0.3
@@ -86,6 +87,27 @@ def foresee(
     )
 
 
+def foresee_alone(
+    info: VideoInfo,
+    settings: Settings,
+    card: ModelCard,
+    turns: Sequence[Turn],
+    *,
+    devices: tuple[Device, ...],
+    execution: Execution = AS_STORED,
+) -> Foreseen:
+    """What will happen if this is all that is asked: replicas would have nothing to do.
+
+    Raises:
+        CheckpointError, SettingsError: see foresee.
+    """
+    found = foresee(info, settings, card, turns, devices=devices, execution=execution)
+    if execution.placement != "auto" or found.estimate.placement.mode != "replicas":
+        return found
+    execution = replace(execution, placement="single")
+    return foresee(info, settings, card, turns, devices=devices, execution=execution)
+
+
 def with_preset(name: str, settings: Settings, card: ModelCard) -> Settings:
     """``settings`` with what they leave open decided by a preset, which gives way to them.
 
@@ -133,6 +155,7 @@ def answer(
 ) -> Iterator[Event]:
     """Read the planned frames and let the engine answer the last turn.
 
+    What the engine knows of the same frames from an earlier question is not read again.
     ``frames_from`` is a store's ``frames`` where they may have been read before.
 
     Raises:
@@ -143,7 +166,31 @@ def answer(
         Cancelled: ``stop`` was set before the reply began.
     """
     require(foreseen)
-    plan, begun = foreseen.plan, time.perf_counter()
+    begun = time.perf_counter()
+    video = _name_of(foreseen, reader)
+    reading = _reading(foreseen, stop=stop, reader=reader, frames_from=frames_from)
+    request = Request(
+        frames=None,
+        plan=foreseen.plan,
+        prompt=writer_for(foreseen.card, foreseen.plan.route).render(foreseen.turns),
+        reply_tokens=foreseen.settings.reply_tokens,
+        video=video,
+    )
+    if video is not None and engine.knows(video):
+        try:
+            yield from _told(engine, request, foreseen.plan.times, begun, stop)
+            return
+        except FramesNeeded:  # dropped a moment ago
+            pass
+    frames = yield from reading
+    request = replace(request, frames=frames)
+    yield from _told(engine, request, frames.seconds, begun, stop)
+
+
+def _reading(
+    foreseen: Foreseen, *, stop: threading.Event, reader: str, frames_from: FrameSource
+) -> Generator[Progress, None, Frames]:
+    plan = foreseen.plan
     reading = frames_from(
         foreseen.info,
         plan.indices,
@@ -152,25 +199,42 @@ def answer(
         stop=stop,
         reader=reader,
     )
-    frames, told = [], begun
+    frames, told = [], time.perf_counter()
     for frame in reading:
         frames.append(frame)
         if time.perf_counter() - told > PROGRESS_SECONDS:
             told = time.perf_counter()
             yield Progress(stage="reading", done=len(frames), total=len(plan.indices))
+    return collect(frames)
+
+
+def _told(
+    engine: Engine,
+    request: Request,
+    frame_times: tuple[float, ...],
+    begun: float,
+    stop: threading.Event,
+) -> Iterator[Event]:
+    """The engine's events, with the time that went into reading."""
     read_seconds = time.perf_counter() - begun
-    request = Request(
-        frames=collect(frames),
-        plan=plan,
-        prompt=writer_for(foreseen.card, plan.route).render(foreseen.turns),
-        reply_tokens=foreseen.settings.reply_tokens,
-    )
     for event in engine.stream(request, stop=stop):
         if isinstance(event, Finished):
             event = replace(
                 event,
                 read_seconds=read_seconds,
-                frame_times=request.frames.seconds,
+                frame_times=frame_times,
                 seconds_to_first_token=event.seconds_to_first_token + read_seconds,
             )
         yield event
+
+
+def _name_of(foreseen: Foreseen, reader: str) -> Hashable | None:
+    """What the frames are of and how they look; None where the file cannot be looked at now."""
+    info, plan = foreseen.info, foreseen.plan
+    if info.path is None:
+        return None
+    try:
+        content = name_of(info.path)
+    except OSError:
+        return None
+    return content, plan.indices, plan.times, plan.height, plan.width, plan.route, reader

@@ -22,8 +22,15 @@ PACKAGES = (
     "av",
     "torchcodec",
     "decord",
+    "bitsandbytes",
+    "torchao",
+    "nvidia-ml-py",
 )
-OPTIONAL = dict.fromkeys(["torchcodec", "decord"], "an alternative reader; PyAV is used")
+OPTIONAL = {
+    **dict.fromkeys(["torchcodec", "decord"], "an alternative reader; PyAV is used"),
+    **dict.fromkeys(["bitsandbytes", "torchao"], "one of the two is needed for --quantize"),
+    "nvidia-ml-py": "live memory use then comes from torch",
+}
 
 
 def examine() -> dict[str, Any]:

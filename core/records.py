@@ -121,6 +121,7 @@ def answered_record(foreseen: Foreseen, answer: str, finished: Finished) -> dict
         "actual": {
             "prompt_tokens": finished.prompt_tokens,
             "reply_tokens": finished.reply_tokens,
+            "reused_tokens": finished.reused_tokens,
             "frame_times": list(finished.frame_times),
             "seconds_to_read": finished.read_seconds,
             "seconds_to_first_token": finished.seconds_to_first_token,

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 
 from core.engine import Engine, Event, Finished, Request, Text
 from core.planning import ModelCard, Plan, Settings, Turn, make_plan
@@ -69,9 +68,10 @@ def still_works(engine: Engine) -> bool:
 
 
 @contextmanager
-def listening(network: torch.nn.Module, call: Callable[[], object]) -> Iterator[None]:
-    """Call something before every forward pass of the whole model."""
-    handle = network.register_forward_pre_hook(lambda *_: call() and None)
+def listening(network: Any, call: Callable[[], object]) -> Iterator[None]:
+    """Call something before every pass through the text layers: the prompt's, then one a token."""
+    first = network.model.language_model.layers[0]
+    handle = first.register_forward_pre_hook(lambda *_: call() and None)
     try:
         yield
     finally:

@@ -79,7 +79,8 @@ def processor(tiny_model: Path) -> Any:
 @pytest.fixture(scope="session")
 def engine(tiny_model: Path, network: Any, processor: Any) -> LocalEngine:
     """An engine on the tiny checkpoint, put together from the two above."""
-    from core.engine.local import LocalEngine, choose_devices
+    from core.engine.loading import choose_devices
+    from core.engine.local import LocalEngine
     from core.planning import load_card
 
     return LocalEngine(load_card(tiny_model), network, processor, choose_devices("cpu"))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from core.engine.base import Event, Finished, Request, Started, Text
 from core.planning import Device, ModelCard
+from core.planning.memory import AS_STORED
 
 
 class FakeEngine:
     """Answers with ``words``, one every ``pause_seconds``; one request at a time."""
 
     capacity = 1
+    execution = AS_STORED
 
     def __init__(
         self, card: ModelCard, *, words: Sequence[str] = ("Yes.",), pause_seconds: float = 0.0
@@ -23,7 +25,11 @@ class FakeEngine:
         self.answering = 0
         self.said = 0
         self.fail_with: Exception | None = None
+        self.known: set[Hashable] = set()
         self._turn = threading.Lock()
+
+    def knows(self, video: Hashable) -> bool:
+        return video in self.known
 
     def devices(self) -> tuple[Device, ...]:
         return (Device(name="cpu", kind="cpu", model="none", capacity_bytes=64 * 2**30),)

@@ -38,6 +38,7 @@ READS_VIDEO = {
     f"core/video/{name}.py"
     for name in ("opening", "probing", "pyav", "running", "walking", "skimming", "borrowed")
 }
+RUNS_MODELS = {"core/engine/cache.py"}  # a subclass; imported late itself
 
 
 def _files(room: str) -> list[Path]:
@@ -86,7 +87,7 @@ def test_heavy_libraries_are_imported_where_they_are_used(room: str) -> None:
     found = {
         f"{file.relative_to(ROOT)} imports {module}"
         for file in _files(room)
-        if str(file.relative_to(ROOT)) not in READS_VIDEO
+        if str(file.relative_to(ROOT)) not in READS_VIDEO | RUNS_MODELS
         for module in _imports(file, top_only=True)
         if _among(module, LATE[room])
     }

@@ -143,7 +143,7 @@ def test_devices_that_are_not_here(framewise: Command, model: Path) -> None:
 
 @pytest.mark.parametrize(
     ("devices", "count", "mode", "replicas"),
-    [("L4", 1, "single", 1), ("4xL4", 4, "single", 4), ("2x12GiB", 2, "split", 0)],
+    [("L4", 1, "single", 1), ("4xL4", 4, "replicas", 4), ("2x12GiB", 2, "split", 0)],
 )
 def test_devices_by_name_say_where_the_layers_are(
     devices: str, count: int, mode: str, replicas: int, framewise: Command
@@ -154,8 +154,38 @@ def test_devices_by_name_say_where_the_layers_are(
     assert len(record["memory"]) == count
     held = [entry["layers"] for entry in record["memory"] if entry["layers"]]
     assert (held[0][0], held[-1][1]) == (0, 27)
-    assert all(first[1] + 1 == second[0] for first, second in pairwise(held))
+    if mode == "replicas":
+        assert held == [[0, 27]] * count
+    else:
+        assert all(first[1] + 1 == second[0] for first, second in pairwise(held))
     assert not any(entry["missing"] for entry in record["memory"])
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "replicas"),
+    [
+        (["--placement", "single"], "single", 2),
+        (["--placement", "split"], "split", 2),
+        (["--placement", "replicas"], "replicas", 2),
+        (["--max-memory", "12GiB"], "split", 0),
+        (["--max-memory", "24GiB,8GiB"], "single", 1),
+        (["--max-memory", "12GiB", "--quantize", "int4"], "replicas", 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_how_a_model_is_to_be_held(
+    options: list[str], mode: str, replicas: int, framewise: Command
+) -> None:
+    model = ("--model", "Qwen/Qwen2.5-VL-7B-Instruct", "--devices", "2xL4")
+    record = framewise(*DESCRIBED, *model, *options, "--json").record
+    assert record["placement"] == {"mode": mode, "replicas": replicas}
+    assert record["verdict"] == "fits"
+
+
+def test_this_machines_devices_by_name(framewise: Command, model: Path) -> None:
+    named = ("--model", model, "--devices", "cpu", "--max-memory", "1GiB", "--json")
+    (memory,) = framewise(*DESCRIBED, *named).record["memory"]
+    assert (memory["device"], memory["capacity"]) == ("cpu", 2**30)
 
 
 def test_a_precision_changes_the_weights(framewise: Command) -> None:

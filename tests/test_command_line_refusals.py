@@ -93,6 +93,11 @@ def test_bad_option(
         ([*MINUTE, "--devices", ""], "'' does not name devices"),
         ([*MINUTE, "--devices", "0xL4"], "'0xL4' does not name devices"),
         ([*MINUTE, "--precision", "int3"], "There is no precision 'int3'"),
+        ([*MINUTE, "--quantize", "int3"], "There is no quantisation 'int3'"),
+        ([*MINUTE, "--quantize", "int8", "--precision", "bf16"], "does not go with"),
+        ([*MINUTE, "--placement", "pipeline"], "There is no placement 'pipeline'"),
+        ([*MINUTE, "--devices", "2xL4", "--max-memory", "8GiB,L4"], "not a memory size for each"),
+        ([*MINUTE, "--devices", "cuda:7,cuda:8"], "There is no device 'cuda:7'"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )

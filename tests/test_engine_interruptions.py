@@ -134,7 +134,7 @@ def test_two_at_once_take_turns(engine: LocalEngine, network: torch.nn.Module) -
     assert {name: said(events) for name, events in replies.items()} == alone
     changes = sum(a != b for a, b in itertools.pairwise(threads_of_passes))
     assert (len(set(threads_of_passes)), changes) == (2, 1)
-    assert any(Progress(stage="waiting") in events for events in replies.values())
+    assert any(Progress(stage="waiting", done=1) in events for events in replies.values())
 
 
 def test_stop_while_waiting(engine: LocalEngine, network: torch.nn.Module) -> None:

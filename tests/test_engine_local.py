@@ -14,7 +14,8 @@ import torch
 
 from asking_by_hand import NEVER, ask, ending, noise, request, said
 from core.engine import Finished, Progress, Started, Text
-from core.engine.local import LocalEngine, choose_devices, load_engine
+from core.engine.loading import choose_devices, load_engine
+from core.engine.local import LocalEngine
 from core.errors import CheckpointError, ContextOverflow, SettingsError
 from core.planning import Settings, Turn, load_card, make_plan
 from core.planning.forecast import count_tokens
@@ -92,7 +93,7 @@ def test_a_prompt_over_the_context_is_refused(
 
 
 def test_times_of_an_uneven_video_reach_the_prompt(
-    engine: LocalEngine, network: torch.nn.Module, processor: Any
+    engine: LocalEngine, network: Any, processor: Any
 ) -> None:
     """Frames at 0, 0.1, 30 and 35.5 s: the labels are their means, whatever the average rate."""
     info = VideoInfo(
@@ -111,7 +112,7 @@ def test_times_of_an_uneven_video_reach_the_prompt(
     def look(_module: Any, _args: Any, given: dict[str, Any]) -> None:
         prompts.append(processor.tokenizer.decode(given["input_ids"][0]))
 
-    handle = network.register_forward_pre_hook(look, with_kwargs=True)
+    handle = network.model.register_forward_pre_hook(look, with_kwargs=True)
     try:
         finished = ending(list(engine.stream(asked, stop=NEVER)))
     finally:

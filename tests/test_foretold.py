@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from clips import CLIPS, numbers_of
 from command_line import Command, in_a_process
 from core.asking import answer, foresee
 from core.engine import Engine, Event, Finished, Request, Text
-from core.engine.local import choose_devices, load_engine
+from core.engine.loading import choose_devices, load_engine
 from core.errors import Cancelled
 from core.planning import Device, ModelCard, Settings, Turn, load_card
 from core.records import answered_record
@@ -34,6 +34,10 @@ class Watching:
         self._engine = engine
         self.card: ModelCard = engine.card
         self.requests: list[Request] = []
+        self.execution = engine.execution
+
+    def knows(self, video: Hashable) -> bool:
+        return self._engine.knows(video)
 
     def devices(self) -> tuple[Device, ...]:
         return self._engine.devices()

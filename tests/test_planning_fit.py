@@ -23,6 +23,7 @@ from core.planning import (
     remedy_for,
 )
 from core.planning.machine import GIB
+from core.planning.memory import Execution
 from core.video import VideoInfo, describe_video
 
 TURNS = [Turn("user", "What happens?")]
@@ -237,3 +238,25 @@ def test_more_room_is_never_poorer(
 
     larger = [sizes[0] + more_memory, *sizes[1:]]
     assert richness(context, sizes) <= richness(context + more_context, larger)
+
+
+@pytest.mark.parametrize(
+    ("devices", "precision", "words"),
+    [
+        ("12GiB", None, "choose --quantize int8, a smaller model"),
+        ("8GiB", None, "choose --quantize int4, a smaller model"),
+        ("4GiB", None, "choose a smaller model"),
+        ("8GiB", "int8", "choose a smaller model"),
+    ],
+)
+def test_a_model_that_is_too_large_may_be_packed(
+    devices: str, precision: str | None, words: str
+) -> None:
+    card, execution = load_card("Qwen/Qwen2.5-VL-7B-Instruct"), Execution(precision=precision)
+    chosen, there = Settings(max_frames=8), parse_devices(devices)
+    plan = make_plan(VIDEO, chosen, card)
+    found = estimate(plan, VIDEO, chosen, card, TURNS, devices=there, execution=execution)
+    remedy = remedy_for(found, VIDEO, chosen, card, TURNS, there, execution=execution)
+    assert remedy is not None
+    assert remedy.settings is None
+    assert words in remedy.message

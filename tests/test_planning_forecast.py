@@ -133,11 +133,18 @@ def _large(card: ModelCard) -> ModelCard:
 
 
 def test_one_device_is_used_where_it_is_enough(card: ModelCard) -> None:
-    found = _estimate(card, devices=parse_devices("2x24GiB"))
-    first, second = found.memory
+    single = Execution(placement="single")
+    first, second = _estimate(card, devices=parse_devices("2x24GiB"), execution=single).memory
     assert first.peak > 0
     assert second.peak == 0
-    assert (found.placement.mode, found.placement.replicas) == ("single", 2)
+
+
+def test_replicas_are_each_as_large_and_no_faster_than_one(card: ModelCard) -> None:
+    found = _estimate(_large(card), devices=parse_devices("2xH200"))
+    alone = _estimate(_large(card), devices=parse_devices("H200"))
+    assert (found.placement.mode, found.placement.replicas) == ("replicas", 2)
+    assert [each.peak for each in found.memory] == [alone.memory[0].peak] * 2
+    assert found.seconds == alone.seconds
 
 
 def test_layers_are_spread_where_one_device_is_not_enough(card: ModelCard) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from core.errors import SettingsError
 from core.planning import Device, parse_devices, rough_rates, this_machine
-from core.planning.devices import MIB, PUBLISHED, published
+from core.planning.devices import MIB, PUBLISHED, limited, published
 from core.planning.machine import GIB, device_choices, devices_named, processor
 
 
@@ -130,3 +136,60 @@ def test_unlike_devices_run_at_a_rate_between_theirs() -> None:
     slow, mixed, fast = (rough_rates(parse_devices(text)) for text in ("L4", "L4,H100", "H100"))
     assert slow.prefill_flops < mixed.prefill_flops < fast.prefill_flops
     assert slow.weight_bytes < mixed.weight_bytes < fast.weight_bytes
+
+
+DRIVER = """#!/bin/sh
+case "$1" in
+*used*) printf '3\\n20480\\n0\\n' ;;
+*) printf 'NVIDIA L4, 23034\\nNVIDIA H200, 143771\\nOdd, name, 1024\\n' ;;
+esac
+"""
+ASK = """
+import json
+from core.planning.machine import this_machine, unused
+print(json.dumps([[d.name, d.model, d.capacity_bytes >> 20] for d in unused(this_machine())]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, [("NVIDIA L4", 23_034), ("NVIDIA H200", 123_291), ("Odd, name", 1_024)]),
+        ("1,0", [("NVIDIA H200", 123_291), ("NVIDIA L4", 23_034)]),
+        ("2", [("Odd, name", 1_024)]),
+    ],
+    ids=str,
+)
+def test_gpus_as_the_driver_tells(
+    visible: str | None, expected: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    """Numbered as torch does, and less what other programs use of them."""
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(DRIVER, encoding="ascii")
+    driver.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environment.pop("CUDA_VISIBLE_DEVICES", None)
+    if visible is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = visible
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], cwd=root, env=environment, capture_output=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found == [[f"cuda:{n}", *each] for n, each in enumerate(expected)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [("20GiB", [20, 20]), ("20GiB,12GiB", [20, 12]), ("99GiB", [24, 24])],
+    ids=str,
+)
+def test_devices_with_a_limit(text: str, sizes: list[int]) -> None:
+    found = limited(parse_devices("2x24GiB"), text)
+    assert [each.capacity_bytes for each in found] == [size * GIB for size in sizes]
+
+
+@pytest.mark.parametrize("text", ["", "20", "L4", "20GiB,L4", "20GiB,20GiB,20GiB"])
+def test_what_is_no_limit(text: str) -> None:
+    with pytest.raises(SettingsError, match="not a memory size for each of cuda:0, cuda:1"):
+        limited(parse_devices("2x24GiB"), text)

@@ -10,7 +10,7 @@ import pytest
 from core.asking import Foreseen, foresee
 from core.engine.base import Finished
 from core.errors import FramewiseError
-from core.planning import ModelCard, Settings, Turn, load_card, parse_devices
+from core.planning import Device, ModelCard, Settings, Turn, load_card, parse_devices
 from core.video import VideoInfo, describe_video
 from tiny_checkpoint import write_tiny_checkpoint
 from ui import meter, render
@@ -88,8 +88,8 @@ def test_meter_shows_one_bar_for_each_device(card: ModelCard) -> None:
     ("devices", "words", "layers"),
     [
         ("24GiB", "", []),
-        ("2x24GiB", "2 of 2 can hold a replica each", []),
-        ("2x12GiB", "split over 2 devices", ["layers 0–", "–27"]),
+        ("2x24GiB", "A replica on each of 2 devices", []),
+        ("2x12GiB", "split over 2 devices", ["tower, layers 0–", "–27"]),
     ],
     ids=["one", "replicas", "split"],
 )
@@ -98,7 +98,7 @@ def test_meter_says_where_the_model_is(devices: str, words: str, layers: list[st
     page = meter.meter(foreseen(card, devices=devices, max_frames=8))
     assert words in page
     assert all(part in page for part in layers)
-    assert ("layers" in page) == bool(layers)
+    assert ("<small>tower, layers" in page) == bool(layers)
 
 
 @pytest.mark.parametrize(
@@ -188,3 +188,33 @@ def test_actual_text_compares_with_the_forecast(
     assert words in text
     assert "40 tokens/s" in text
     assert "peak 1.0 GiB" in text
+
+
+@pytest.mark.parametrize(
+    ("stage", "done", "words"),
+    [
+        ("waiting", 2, "Waiting: 2 before you"),
+        ("waiting", 0, "Waiting for the model to be free …"),
+        ("reading", 3, "Reading frames, 3 of 8 …"),
+    ],
+    ids=["in line", "no place known", "reading"],
+)
+def test_what_the_wait_is_for(stage: str, done: int, words: str) -> None:
+    assert render.stage(stage, done, 8 if stage == "reading" else 0) == words
+
+
+def test_meter_says_what_waits_in_the_machine_and_what_it_costs() -> None:
+    card = load_card("Qwen/Qwen2.5-VL-72B-Instruct")
+    host = Device(name="cpu", kind="cpu", model="", capacity_bytes=256 * 2**30)
+    found = foresee(
+        describe_video(width=1280, height=720, duration_seconds=5, frame_rate=25),
+        Settings(max_frames=8),
+        card,
+        [Turn("user", "What happens?")],
+        devices=(*parse_devices("2xL40S"), host),
+    )
+    page = meter.meter(found)
+    assert found.estimate.verdict == "fits"
+    assert re.findall(r"<span>([\w:]+)<", page)[-3:] == ["cuda:0", "cuda:1", "cpu"]
+    assert re.search(r"layers \d+–79 wait in the machine", page)
+    assert found.estimate.seconds.per_token > found.estimate.memory[-1].weights / 1e10

@@ -100,7 +100,7 @@ def _timed(work: Callable[[int], object], *, rounds: int) -> list[float]:
 def answering() -> None:
     """The demo model on an example: first and later questions, foretold against actual."""
     from core.engine.base import Finished
-    from core.engine.local import load_engine
+    from core.engine.loading import load_engine
 
     card = load_card(DEMO_MODEL)
     begun = time.perf_counter()

@@ -81,7 +81,7 @@ def _engine(options: argparse.Namespace) -> Engine:
     """The app's local engine, with the cores that filming leaves."""
     import torch
 
-    from core.engine.local import load_engine
+    from core.engine.loading import load_engine
 
     if options.device == "cpu":
         torch.set_num_threads(max(1, (os.cpu_count() or 2) - options.jobs))

@@ -17,11 +17,13 @@ from core.asking import Foreseen, answer, require
 from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
 from core.planning import rough_rates
+from core.planning.placement import processors
 from core.video import iter_frames, probe
 from core.video.reading import DEFAULT_READER
 from core.video.wanted import FrameSource
 from ui import controls, meter, render, texts
 from ui.choosing import Chooser, without_plan
+from ui.live import Live
 from ui.pending import Wanted
 from ui.sessions import Exchange, Pictures, Session, Sessions
 from ui.targets import described, is_loaded, target_of
@@ -44,7 +46,7 @@ class Handlers:
         self.engine = engine
         self.frames_from = frames_from
         self.sessions = Sessions()
-        self.rates = rough_rates(engine.devices())
+        self.rates = rough_rates(processors(engine.devices()))
         self.chooser = Chooser(engine, self.follow)
 
     def open_video(
@@ -142,14 +144,15 @@ class Handlers:
             answering = answer(
                 self.engine, foreseen, stop=stop, reader=reader, frames_from=self.frames_from
             )
+            live = Live(foreseen.estimate.memory)
             async for waiting in self._listen(answering, foreseen, exchange):
-                yield {"chat": _messages(session, waiting=waiting)}
+                yield {"chat": _messages(session, waiting=waiting), **live.news()}
             if stop.is_set() and not exchange.answer:
                 raise Cancelled
-            yield {"chat": _messages(session), "busy": False, **self._again(session)}
+            yield {"chat": _messages(session), "busy": False, "live": "", **self._again(session)}
         except Cancelled:
             self._take_back(session, exchange)
-            yield {"chat": _messages(session), "busy": False, "question": question}
+            yield {"chat": _messages(session), "busy": False, "question": question, "live": ""}
         except FramewiseError as error:
             self._take_back(session, exchange)
             yield self._refusal(session, error, question)
@@ -203,6 +206,7 @@ class Handlers:
             turns=tuple(session.turns(question.strip())),
             devices=target.devices,
             rates=self.rates if target.loaded else None,
+            execution=target.execution,
         )
 
     def _learn(self, foreseen: Foreseen, finished: Finished) -> None:
@@ -233,6 +237,7 @@ class Handlers:
             "notice": render.notice(error),
             "question": question,
             "busy": False,
+            "live": "",
         }
 
 

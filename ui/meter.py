@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from core.asking import Foreseen
 from core.planning.forecast import DeviceMemory, Estimate, Tokens
+from core.planning.seconds import BUS_BYTES
 from ui import texts
 from ui.render import in_page_words, size
 
@@ -54,7 +55,25 @@ def placed(found: Estimate) -> str:
         return ""
     if found.placement.mode == "split":
         return f"One model, its layers split over {len(found.placement.used)} devices."
+    if found.placement.mode == "offload":
+        return _offloaded(found)
+    if found.placement.mode == "replicas":
+        return f"A replica on each of {replicas} devices: {replicas} questions at a time."
     return f"Whole on one device: {replicas} of {devices} can hold a replica each."
+
+
+def _offloaded(found: Estimate) -> str:
+    host = found.memory[-1]
+    seconds = host.weights / BUS_BYTES
+    return (
+        f"The devices cannot hold it all: layers {_ends(host.layers)} wait in the machine's "
+        f"memory, and every token of the reply takes {_brief(seconds)} more to fetch their "
+        f"{size(host.weights)}."
+    )
+
+
+def _ends(layers: range) -> str:
+    return f"{layers[0]}–{layers[-1]}"
 
 
 def meter(foreseen: Foreseen, *, above: str = "") -> str:
@@ -157,31 +176,48 @@ def _legend(parts: Sequence[tuple[str, str]]) -> str:
 
 
 def _memory(found: Estimate) -> str:
-    split = found.placement.mode == "split"
-    devices = "".join(_device(each, split=split) for each in found.memory)
-    kinds = ("weights", "cache", "activations", "reserve", "free")
+    replicas = [n for n in found.placement.used if found.placement.mode == "replicas"]
+    devices = "".join(
+        _device(each, held=_held(found, number, replicas))
+        for number, each in enumerate(found.memory)
+    )
+    kinds = ("tower", "weights", "cache", "activations", "reserve", "free")
     where = placed(found)
     return (
         f'<div class="fw-{found.placement.mode}">{devices}</div>'
-        + _legend([(name, name) for name in kinds])
+        + _legend([(name, texts.MEMORY.get(name, name)) for name in kinds])
         + (f'<p class="fw-shares">{where}</p>' if where else "")
     )
 
 
-def _device(memory: DeviceMemory, *, split: bool) -> str:
-    capacity, layers = memory.device.capacity_bytes, memory.layers
+def _held(found: Estimate, number: int, replicas: list[int]) -> str:
+    """What of the model is on a device, in a few words; nothing where it is all in one place."""
+    placement, layers = found.placement, found.memory[number].layers
+    if number in replicas:
+        return f"replica {replicas.index(number) + 1}"
+    if placement.mode == "single":
+        return ""
+    tower = ["tower"] if placement.used and number == placement.used[0] else []
+    return ", ".join([*tower, *([f"layers {_ends(layers)}"] if layers else [])])
+
+
+def _device(memory: DeviceMemory, *, held: str) -> str:
+    capacity = memory.device.capacity_bytes
     parts = [
-        ("weights", memory.weights),
+        ("tower", memory.ends),
+        ("weights", memory.weights - memory.ends),
         ("cache", memory.kv_cache),
         ("activations", memory.activations),
         ("reserve", memory.reserve),
     ]
     free = [("free", max(0, capacity - memory.peak))]
-    title = ", ".join(f"{name} {size(count)}" for name, count in [*parts, *free])
+    title = ", ".join(
+        f"{texts.MEMORY.get(name, name)} {size(count)}" for name, count in [*parts, *free] if count
+    )
     over = " fw-bad" if memory.missing else ""
     bar = _bar(parts, total=max(memory.peak, capacity), kind="memory")
-    held = f"<small>layers {layers[0]}–{layers[-1]}</small>" if split and layers else ""
+    small = f"<small>{held}</small>" if held else ""
     return (
-        f'<div class="fw-device" title="{title}"><span>{memory.device.name}{held}</span>{bar}'
+        f'<div class="fw-device" title="{title}"><span>{memory.device.name}{small}</span>{bar}'
         f'<b class="fw-amount{over}">{size(memory.peak)} of {size(capacity)}</b></div>'
     )

@@ -13,12 +13,26 @@ from typing import Annotated, Any
 import typer
 
 from core.planning.card import DEMO_MODEL
+from core.planning.memory import MODES, PRECISIONS, QUANTISED
 from core.planning.presets import PRESETS
 from core.planning.settings import Settings
 from core.video.reading import READERS
 
 Model = Annotated[str, typer.Option(help="A checkpoint folder, or a name on the Hugging Face hub.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Devices = Annotated[
+    str,
+    typer.Option("--devices", "--device", help="auto, cpu, cuda, cuda:N or cuda:0,cuda:2."),
+]
+Placing = Annotated[str, typer.Option("--placement", help=f"{', '.join(MODES)}.")]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(help="Use at most so much of each device: 20GiB, or 20GiB,40GiB."),
+]
+Precision = Annotated[str | None, typer.Option(help=f"Weights held as: {', '.join(PRECISIONS)}.")]
+Quantize = Annotated[
+    str | None,
+    typer.Option(help=f"Pack the weights: {', '.join(QUANTISED)}; the same as --precision."),
+]
 Preset = Annotated[
     str | None, typer.Option(help=f"{', '.join(PRESETS)}; options given beside it win.")
 ]

@@ -217,6 +217,7 @@ def _right(engine: Engine) -> Parts:
         "meter": gr.HTML(
             f'<p class="fw-quiet">{texts.EMPTY_METER}</p>', elem_id="meter", padding=False
         ),
+        "live": gr.HTML(elem_id="live", padding=False),
         "fit": gr.Button(texts.LABELS["fit"], visible=False, size="sm", elem_id="fit"),
         "chat": gr.Chatbot(
             elem_id="chat",

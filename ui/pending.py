@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from core.asking import Foreseen, foresee
 from core.background import Latest, Measurer
 from core.planning import Device, ModelCard, Rates, Settings, Turn
+from core.planning.memory import AS_STORED, Execution
 from core.video.info import VideoInfo
 
 
@@ -24,6 +25,7 @@ class Wanted:
     turns: tuple[Turn, ...]
     devices: tuple[Device, ...]
     rates: Rates | None
+    execution: Execution = AS_STORED
 
     def foresee(self) -> Foreseen:
         """The plan and its cost, however long it takes."""
@@ -34,6 +36,7 @@ class Wanted:
             self.turns,
             devices=self.devices,
             rates=self.rates,
+            execution=self.execution,
         )
 
     @property

@@ -126,6 +126,8 @@ def actual_text(foreseen: Foreseen, finished: Finished) -> str:
         if off == 0
         else f"{abs(off):,} {'more' if off > 0 else 'fewer'} than foretold"
     )
+    if finished.reused_tokens:
+        match += f" ({finished.reused_tokens:,} reused)"
     parts = [
         f"{finished.prompt_tokens:,} prompt tokens, {match}",
         f"first word {finished.seconds_to_first_token:.2f} s "
@@ -134,7 +136,8 @@ def actual_text(foreseen: Foreseen, finished: Finished) -> str:
     ]
     on_gpus = [each.peak for each in found.memory if each.device.kind == "cuda"]
     if on_gpus:
-        parts.append(f"peak {size(sum(finished.peak_bytes))} (foretold {size(sum(on_gpus))})")
+        foretold = max(on_gpus) if found.placement.mode == "replicas" else sum(on_gpus)
+        parts.append(f"peak {size(sum(finished.peak_bytes))} (foretold {size(foretold)})")
     if finished.reason == "length":
         parts.append(f"cut at {finished.reply_tokens:,} tokens")
     if finished.reason == "stopped":
@@ -144,4 +147,6 @@ def actual_text(foreseen: Foreseen, finished: Finished) -> str:
 
 def stage(name: str, done: int, total: int) -> str:
     """What the wait is for."""
+    if name == "waiting" and done:
+        return texts.WAITING.format(done)
     return texts.STAGES[name] + (f", {done:,} of {total:,}" if total else "") + " …"

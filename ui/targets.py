@@ -10,6 +10,8 @@ from core.engine.base import Engine
 from core.planning import Device, ModelCard, load_card
 from core.planning.catalog import catalog
 from core.planning.machine import GIB, THIS_MACHINE, device_choices, devices_named
+from core.planning.memory import AS_STORED, Execution
+from core.planning.placement import processors
 from ui import texts
 
 Choices = list[tuple[str, str]]
@@ -20,11 +22,13 @@ class Target:
     """What a forecast is for.
 
     Attributes:
+        execution: how they hold it.
         loaded: True for the engine's own model where it is; False for an estimate "as if".
     """
 
     card: ModelCard
     devices: tuple[Device, ...]
+    execution: Execution
     loaded: bool
 
 
@@ -40,6 +44,7 @@ def target_of(values: Mapping[str, Any], engine: Engine) -> Target:
     return Target(
         card=engine.card if own else load_card(model),
         devices=engine.devices() if loaded else devices_named(devices),
+        execution=engine.execution if loaded else AS_STORED,
         loaded=loaded,
     )
 
@@ -67,7 +72,7 @@ def places(engine: Engine) -> Choices:
     found = []
     for name in device_choices():
         own = name == THIS_MACHINE
-        devices = engine.devices() if own else devices_named(name)
+        devices = processors(engine.devices()) if own else devices_named(name)
         memory = f"{devices[0].capacity_bytes / GIB:.3g} GiB"
         count = f"{len(devices)} × " if len(devices) > 1 else ""
         label = f"{texts.THIS_MACHINE}, {devices[0].kind}" if own else name

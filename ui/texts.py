@@ -59,6 +59,10 @@ STAGES = {
     "waiting": "Waiting for the model to be free",
     "thinking": "The model is looking at the frames",
 }
+MEMORY = {"tower": "tower, embeddings, head", "weights": "layers"}
+IN_USE = "In use now"
+NOW_AND_FORETOLD = "{0}, foretold at most {1}"
+WAITING = "Waiting: {0:,} before you"
 NO_VIDEO = "There is no video yet."
 NO_VIDEO_REMEDY = "Upload one, or pick an example."
 DEFECT = "Something went wrong in Framewise itself"

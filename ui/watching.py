@@ -13,6 +13,7 @@ import gradio as gr
 
 from core.errors import Cancelled, FramewiseError
 from core.video import profile_of
+from core.video.digest import learn
 from core.video.info import VideoInfo
 from core.video.profile import Profile
 from ui import controls, render, texts
@@ -65,11 +66,13 @@ class _Look:
 
     def _run(self, info: VideoInfo, stop: threading.Event) -> None:
         try:
+            if info.path is not None:  # another person's question about it is known again
+                learn(info.path, stop=stop)
             self.profile = profile_of(info, stop=stop, progress=self._told)
             log.info("Profile of %s: %.1f s", info.path, time.monotonic() - self._begun)
         except Cancelled:
             pass
-        except FramewiseError as error:
+        except (FramewiseError, OSError) as error:
             log.warning("No profile: %s", error)
         except Exception:  # a defect, but the page must live
             log.exception("A defect of Framewise")

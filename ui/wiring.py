@@ -41,6 +41,7 @@ WHOLE = {
     "reply_tokens",
 }
 OPTIONAL = {"start", "end", "min_frame_tokens"}
+IN_LINE = 8  # requests whose frames are read, which take some 100 MB each
 Parts = dict[str, Component]
 Data = dict[Component, Any]
 
@@ -107,11 +108,12 @@ def wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
         [parts["question"].submit, parts["ask"].click],
         calls.asked,
         inputs,
-        [*talk, notice, *shown],
+        [*talk, notice, *shown, parts["live"]],
         show_progress="hidden",
         api_name="ask",
         concurrency_id="gpu",
-        concurrency_limit=handlers.engine.capacity,
+        # Those beyond its capacity wait at the engine, which tells them their place.
+        concurrency_limit=handlers.engine.capacity + IN_LINE,
     )
     clears = [parts["clear"].click, parts["chat"].clear]
     gr.on(clears, calls.cleared, inputs, [*shown, *talk], **quick)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from core.planning.card import ModelCard
 from core.planning.machine import Device
+from core.planning.memory import Execution
 from core.planning.plan import Plan
 from core.video.reading import Frames
 
@@ -20,21 +21,26 @@ class Request:
     """One question, ready for the model.
 
     Attributes:
-        frames: the plan's frames.
+        frames: the plan's frames; None where the engine ``knows`` the video without them.
+        video: names the file's content and the plan; None keeps nothing for later.
         plan: what the frames obey.
         prompt: the rendered conversation, with the marker token where the video goes.
         reply_tokens: the longest reply.
     """
 
-    frames: Frames
+    frames: Frames | None
     plan: Plan
     prompt: str
     reply_tokens: int
+    video: Hashable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Still at work on ``stage``; ``done`` of ``total`` where that can be counted."""
+    """Still at work on ``stage``; ``done`` of ``total`` where that can be counted.
+
+    While waiting, ``done`` is how many requests came before and are not answered yet.
+    """
 
     stage: Stage
     done: int = 0
@@ -65,6 +71,7 @@ class Finished:
         frame_times: seconds of the video at which the frames that were read are shown.
         seconds_to_first_token: from the start of the request, reading included.
         tokens_per_second: of the reply after its first token; 0 for a reply of one token.
+        reused_tokens: of the prompt, those that had been read for an earlier question.
         peak_bytes: the most memory in use on each device; on a processor, of the whole process.
         reason: "end" of the reply, its "length" limit, or "stopped".
     """
@@ -75,11 +82,16 @@ class Finished:
     frame_times: tuple[float, ...] = ()
     seconds_to_first_token: float
     tokens_per_second: float
+    reused_tokens: int = 0
     peak_bytes: tuple[int, ...]
     reason: Literal["end", "length", "stopped"]
 
 
 Event = Progress | Started | Text | Finished
+
+
+class FramesNeeded(Exception):
+    """What was known of a video has been dropped: ask again with its frames."""
 
 
 class Engine(Protocol):
@@ -96,6 +108,13 @@ class Engine(Protocol):
     def devices(self) -> tuple[Device, ...]:
         """Where it is held."""
 
+    @property
+    def execution(self) -> Execution:
+        """How devices() hold it: the precision, and the layers of each where that is settled."""
+
+    def knows(self, video: Hashable) -> bool:
+        """Whether it can answer about this video without its frames."""
+
     def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
         """Answer; ends with Finished. ``stop`` ends the reply within one token.
 
@@ -103,6 +122,7 @@ class Engine(Protocol):
 
         Raises:
             ContextOverflow, MemoryOverflow: it did not fit after all; the engine stays usable.
+            FramesNeeded: it came without frames, and the video is no longer known.
         """
 
     def close(self) -> None:

@@ -3,65 +3,27 @@
 from __future__ import annotations
 
 import gc
-import logging
-import os
 import queue
 import resource
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from core.engine.base import Event, Finished, Progress, Request, Started
+from core.engine.base import Event, Finished, FramesNeeded, Progress, Request, Started
+from core.engine.fast import Fast, execution_of
+from core.engine.preparing import Preparer
 from core.engine.reply import Either, Reply
-from core.errors import Cancelled, CheckpointError, ContextOverflow, MemoryOverflow, SettingsError
+from core.engine.waiting import Line, Ticket
+from core.errors import Cancelled, CheckpointError, ContextOverflow, MemoryOverflow
 from core.planning.card import ModelCard
-from core.planning.forecast import run_dtype, weight_bytes
-from core.planning.machine import GIB, Device, processor, this_machine
-from core.planning.measured import Sampled, told
+from core.planning.machine import GIB, Device, processor
+from core.planning.memory import AS_STORED, Execution
 
 if TYPE_CHECKING:
     import torch
 
-log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 0.3
-
-
-def load_engine(card: ModelCard, *, device: str = "auto") -> LocalEngine:
-    """Load the checkpoint that ``card`` describes.
-
-    Args:
-        card: the checkpoint.
-        device: "auto" (all CUDA devices, or else the processor), "cpu", "cuda" or "cuda:1".
-
-    Raises:
-        SettingsError: no such device here.
-        CheckpointError: the weights or the processor's files cannot be loaded.
-        MemoryOverflow: the weights do not fit.
-    """
-    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-    devices = choose_devices(device)
-    _check_weights(card, devices)
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    try:
-        processor = AutoProcessor.from_pretrained(card.source)
-        model = AutoModelForImageTextToText.from_pretrained(
-            card.source,
-            dtype=getattr(torch, run_dtype(card, devices[0])),
-            device_map=_device_map(card, devices),
-        )
-    except torch.OutOfMemoryError as error:
-        raise MemoryOverflow(
-            f"{card.name} does not fit: {error}", remedy="Choose a smaller model or more memory."
-        ) from error
-    except Exception as error:  # each file format and class has its own ways to fail
-        raise CheckpointError(
-            f"{card.name} cannot be loaded: {type(error).__name__}: {_short(error)}",
-            remedy="Check that the download is complete and the installed transformers knows it.",
-        ) from error
-    return LocalEngine(card, model.eval(), processor, devices)
 
 
 class LocalEngine:
@@ -70,11 +32,22 @@ class LocalEngine:
     capacity = 1
 
     def __init__(
-        self, card: ModelCard, model: Any, processor: Any, devices: tuple[Device, ...]
+        self,
+        card: ModelCard,
+        model: Any,
+        processor: Any,
+        devices: tuple[Device, ...],
+        execution: Execution = AS_STORED,
     ) -> None:
         self.card = card
         self._model, self._processor, self._devices = model, processor, devices
-        self._turn = threading.Lock()
+        self._preparer = Preparer(card, processor, str(model.device), model.dtype)
+        kept, away = _budgets(model, devices)
+        self._fast = Fast.of(model, kept_bytes=kept, away_bytes=away)
+        self.execution = execution_of(self._fast, execution)
+        if self._fast is not None and self._fast.decoder is not None:
+            threading.Thread(target=self._fast.warm_up, daemon=True).start()
+        self._line = Line((0,))  # one turn
         self._stop: threading.Event = threading.Event()  # of the request under way
         self._watch_layers()
 
@@ -82,11 +55,18 @@ class LocalEngine:
         """Where the model is held."""
         return self._devices
 
+    def knows(self, video: Hashable) -> bool:
+        """Whether it can answer about this video without its frames."""
+        seen = self._fast is not None and self._fast.has_seen(video)
+        return seen and self._preparer.knows(video)
+
     def close(self) -> None:
-        """Free the memory."""
-        with self._turn:
-            self._model = self._processor = None
-            _free_memory()
+        """Free the memory, once those who came before are answered."""
+        ticket = self._line.join()
+        ticket.wait()
+        self._model = self._processor = self._fast = None
+        _free_memory()
+        ticket.leave()
 
     def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
         """Answer in a thread of its own and hand on what happens there; see Engine.stream."""
@@ -96,8 +76,9 @@ class LocalEngine:
             )
         events: queue.Queue[Event | BaseException] = queue.Queue()
         gone = threading.Event()
+        ticket = self._line.join()  # here, so that threads that start late lose no place
         worker = threading.Thread(
-            target=self._work, args=(request, Either(stop, gone), events), daemon=True
+            target=self._work, args=(request, Either(stop, gone), events, ticket), daemon=True
         )
         worker.start()
         try:
@@ -112,86 +93,98 @@ class LocalEngine:
             gone.set()  # whoever was listening has left, so the model has nothing to say
 
     def _work(
-        self, request: Request, stop: Either, events: queue.Queue[Event | BaseException]
+        self,
+        request: Request,
+        stop: Either,
+        events: queue.Queue[Event | BaseException],
+        ticket: Ticket[int],
     ) -> None:
         """Wait for the turn, run, and report whatever comes, errors included."""
         try:
-            while not self._turn.acquire(timeout=HEARTBEAT_SECONDS):
-                events.put(Progress(stage="waiting"))
+            while not ticket.wait(HEARTBEAT_SECONDS):
+                events.put(Progress(stage="waiting", done=ticket.before()))
                 if stop.is_set():
                     reply = self._reply(stop, events)
                     reply.stopped = True
                     events.put(reply.finished())
                     return
+            self._stop = stop
             try:
-                self._stop = stop
                 self._answer(request, stop, events)
             finally:
                 self._stop = threading.Event()
-                self._turn.release()
         except BaseException as error:
             events.put(error)
+        finally:
+            ticket.leave()
 
     def _answer(
         self, request: Request, stop: Either, events: queue.Queue[Event | BaseException]
     ) -> None:
+        """Answer; where memory does not suffice, once more without what was kept."""
+        reply = self._reply(stop, events)
+        overflow = self._attempt(request, reply, events)
+        if overflow is not None:
+            _free_memory()  # only here, where no traceback holds the tensors any more
+            if reply.begun or self._fast is None or not self._fast.forget():
+                raise overflow
+            _free_memory()
+            overflow = self._attempt(request, reply, events)
+        if overflow is not None:
+            _free_memory()
+            raise overflow
+        events.put(reply.finished(limit=request.reply_tokens, peak_bytes=self._peaks()))
+
+    def _attempt(
+        self, request: Request, reply: Reply, events: queue.Queue[Event | BaseException]
+    ) -> MemoryOverflow | None:
         import torch
 
-        overflow: MemoryOverflow | None = None
-        reply = self._reply(stop, events)
         try:
             with torch.inference_mode():
+                self._reset_peaks()
                 inputs = self._inputs(request)
                 reply.prompt_tokens = int(inputs["input_ids"].shape[1])
                 self._check_length(reply.prompt_tokens, request)
                 events.put(Started(prompt_tokens=reply.prompt_tokens))
-                self._reset_peaks()
-                self._model.generate(
-                    **inputs.to(self._model.device),
-                    max_new_tokens=request.reply_tokens,
-                    streamer=reply,
-                )
+                self._generate(inputs, request, reply)
         except Cancelled:
             reply.stopped = True
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            overflow = self._overflow(reply.prompt_tokens, error)
-        inputs = None
-        if overflow is not None:
-            _free_memory()  # only here, where no traceback holds the tensors any more
-            raise overflow
-        events.put(reply.finished(limit=request.reply_tokens, peak_bytes=self._peaks()))
+            return self._overflow(reply.prompt_tokens, error)
+        return None
 
     def _reply(self, stop: Either, events: queue.Queue[Event | BaseException]) -> Reply:
         return Reply(self._processor.tokenizer, stop, events)
 
-    def _inputs(self, request: Request) -> Any:
-        """What the model takes, frames as they are: neither sampled nor resized again.
+    def _inputs(self, request: Request) -> dict[str, Any]:
+        if request.frames is not None:
+            return self._preparer.inputs(request)
+        try:
+            if self.knows(request.video):
+                return self._preparer.inputs(request)
+        except KeyError:
+            pass  # another beginning than the one it knows
+        raise FramesNeeded
 
-        Only a class whose resizing nothing else can do (plan.measured says so) does its own.
-        """
-        import torch
+    def _generate(self, inputs: dict[str, Any], request: Request, reply: Reply) -> None:
+        """The reply into ``reply``, the fast way where the class is known to it."""
+        if self._fast is None:
+            self._model.generate(**inputs, max_new_tokens=request.reply_tokens, streamer=reply)
+            return
+        reply.reused_tokens = self._fast.generate(
+            inputs,
+            video=request.video,
+            max_new_tokens=request.reply_tokens,
+            streamer=reply,
+            look=self._look,
+        )
 
-        pixels = torch.from_numpy(request.frames.pixels).permute(0, 3, 1, 2)
-        plan = request.plan
-        frames = Sampled(
-            times=plan.times,
-            height=plan.height,
-            width=plan.width,
-            duration_seconds=plan.duration_seconds,
-        )
-        inputs = self._processor(
-            text=[request.prompt],
-            videos=[pixels],
-            video_metadata=[told(frames)],
-            do_sample_frames=False,
-            do_resize=plan.measured is not None and plan.measured.resizes,
-            return_metadata=True,  # some classes write their labels by it
-            return_tensors="pt",
-        )
-        inputs.pop("video_metadata", None)
-        return inputs
+    def _look(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled
 
     def _check_length(self, prompt_tokens: int, request: Request) -> None:
         total = prompt_tokens + request.reply_tokens
@@ -206,8 +199,7 @@ class LocalEngine:
         import torch
 
         def before_layer(_module: torch.nn.Module, _inputs: tuple[Any, ...]) -> None:
-            if self._stop.is_set():
-                raise Cancelled
+            self._look()
 
         for module in self._model.modules():
             if isinstance(module, torch.nn.ModuleList):
@@ -249,42 +241,17 @@ def _next(
         return RuntimeError("The thread that runs the model ended without a word.")
 
 
-def choose_devices(device: str) -> tuple[Device, ...]:
-    """What ``device`` means on this machine; see load_engine."""
-    here = this_machine()
-    if device == "auto":
-        return here
-    if device == "cpu":
-        return (processor(),)
-    found = tuple(each for each in here if each.name in (device, f"{device}:0"))
-    if not found:
-        names = ", ".join(each.name for each in here if each.kind == "cuda") or "no CUDA devices"
-        raise SettingsError(
-            f"There is no device {device!r}: this machine has {names}.",
-            remedy="Choose auto or cpu, or one of the devices listed.",
-        )
-    return found
+def _budgets(model: Any, devices: tuple[Device, ...]) -> tuple[int, int]:
+    """Bytes that may be kept for later questions on the devices, and beside them in the machine.
 
-
-def _check_weights(card: ModelCard, devices: tuple[Device, ...]) -> None:
-    """Refuse before loading what cannot end well: half-loaded weights take the machine down."""
-    needed = weight_bytes(card, devices[0])
-    available = sum(each.capacity_bytes for each in devices)
-    if needed > available:
-        names = ", ".join(each.name for each in devices)
-        raise MemoryOverflow(
-            f"The weights of {card.name} need {needed / GIB:.1f} GiB in "
-            f"{run_dtype(card, devices[0])}; {names} have {available / GIB:.1f} GiB.",
-            remedy="Choose a smaller checkpoint, or a machine with more memory.",
-        )
-
-
-def _device_map(card: ModelCard, devices: tuple[Device, ...]) -> Any:
-    """All on the first device where it fits with a fifth to spare, otherwise spread."""
-    first = devices[0]
-    if len(devices) == 1 or weight_bytes(card, first) * 1.2 < first.capacity_bytes:
-        return {"": first.name}
-    return "auto"
+    Half of what the weights leave of the GPUs (a request that needs it has it), an eighth of the
+    machine's memory beside them; where there is no GPU, a quarter of what the weights leave.
+    """
+    weights = sum(each.nbytes for each in model.parameters())
+    gpus = [each.capacity_bytes for each in devices if each.kind == "cuda"]
+    if gpus:
+        return max(0, sum(gpus) - weights) // 2, processor().capacity_bytes // 8
+    return max(0, devices[0].capacity_bytes - weights) // 4, 0
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

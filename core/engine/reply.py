@@ -43,7 +43,7 @@ class Reply:
         self._last = 0.0
         self._tokens = 0
         self._ended = False
-        self.prompt_tokens = 0
+        self.prompt_tokens = self.reused_tokens = 0
         self.stopped = False
 
     def put(self, ids: torch.Tensor) -> None:
@@ -61,6 +61,11 @@ class Reply:
             if text:
                 self._events.put(Text(text=text))
 
+    @property
+    def begun(self) -> bool:
+        """Whether a token has come."""
+        return self._tokens > 0
+
     def end(self) -> None:
         """Called by generate after the last token."""
 
@@ -72,6 +77,7 @@ class Reply:
         return Finished(
             prompt_tokens=self.prompt_tokens,
             reply_tokens=self._tokens,
+            reused_tokens=self.reused_tokens,
             seconds_to_first_token=first - self._started,
             tokens_per_second=later / (self._last - first) if later > 0 else 0.0,
             peak_bytes=peak_bytes,

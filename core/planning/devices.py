@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.errors import SettingsError
@@ -87,6 +87,31 @@ def _devices_of(part: str, text: str) -> list[tuple[str, int]]:
             f"example 4xL4: {', '.join(PUBLISHED)}.",
         )
     return [(model, capacity)] * count
+
+
+def limited(devices: tuple[Device, ...], text: str) -> tuple[Device, ...]:
+    """Of each device at most so much: "20GiB" of every one, or "20GiB,40GiB" in their order.
+
+    Raises:
+        SettingsError: not a size, or not as many as there are devices.
+    """
+    try:
+        named = parse_devices(text)
+    except SettingsError:
+        named = ()
+    sizes = [each.capacity_bytes for each in named if not any(other.model for other in named)]
+    if len(sizes) == 1:
+        sizes *= len(devices)
+    if len(sizes) != len(devices):
+        names = ", ".join(each.name for each in devices)
+        raise SettingsError(
+            f"{text!r} is not a memory size for each of {names}.",
+            remedy="Write one size for all, for example 20GiB, or one for each: 20GiB,40GiB.",
+        )
+    return tuple(
+        replace(device, capacity_bytes=min(size, device.capacity_bytes))
+        for device, size in zip(devices, sizes, strict=True)
+    )
 
 
 def published(model: str) -> Published | None:

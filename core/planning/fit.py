@@ -12,6 +12,7 @@ from core.planning.card import ModelCard
 from core.planning.families import Route
 from core.planning.forecast import AS_STORED, Estimate, Execution, count_text, estimate
 from core.planning.machine import Device
+from core.planning.memory import QUANTISED
 from core.planning.plan import Plan, make_plan
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
@@ -55,7 +56,10 @@ def remedy_for(
         return Remedy(message=f"Set {' and '.join(changes)}.", settings=fitting)
     held = any(each.weights + each.reserve > each.device.capacity_bytes for each in found.memory)
     if held or found.verdict == "over_memory":
-        message = "Even the smallest plan does not fit: choose a smaller model or more memory."
+        packed = _packed(info, settings, card, turns, devices, execution)
+        message = (
+            f"Even the smallest plan does not fit: choose {packed}a smaller model or more memory."
+        )
     else:
         message = (
             f"Even the smallest plan does not fit: question and history take "
@@ -64,6 +68,24 @@ def remedy_for(
             "reply_tokens lower, or choose a model with a larger context."
         )
     return Remedy(message=message, settings=None)
+
+
+def _packed(
+    info: VideoInfo,
+    settings: Settings,
+    card: ModelCard,
+    turns: Sequence[Turn],
+    devices: tuple[Device, ...],
+    execution: Execution,
+) -> str:
+    """The mildest quantisation with which something fits, as words for a remedy."""
+    if devices[0].kind != "cuda" or execution.precision in QUANTISED:
+        return ""
+    for precision in QUANTISED:
+        smaller = replace(execution, precision=precision, layers=None)
+        if fit(info, settings, card, turns, devices, execution=smaller) is not None:
+            return f"--quantize {precision}, "
+    return ""
 
 
 def fit(

@@ -17,10 +17,10 @@ from core.planning.memory import (
     run_dtype,
     weight_bytes,
 )
-from core.planning.placement import Placement, memory_on, place
+from core.planning.placement import Placement, memory_on, place, speed
 from core.planning.plan import Plan
 from core.planning.prompt import Turn
-from core.planning.seconds import Seconds, seconds_of
+from core.planning.seconds import Seconds, seconds_of, with_streaming
 from core.planning.settings import Settings
 from core.planning.tokens import TextTokens, Tokens, count_text, count_tokens
 from core.video.info import VideoInfo
@@ -111,26 +111,37 @@ def estimate(
         prompt=tokens.prompt,
         total=tokens.total,
         patches=plan.grid[0] * plan.grid[1] * plan.grid[2],
-        chunk=execution.prefill_chunk_tokens,
+        execution=execution,
     )
-    placement = place(load, devices)
+    placement = place(load, devices, execution)
     memory = memory_on(load, placement, devices)
-    used = tuple(each.device for each in memory if each.layers)
+    seconds = seconds_of(
+        plan,
+        info,
+        card,
+        prompt_tokens=tokens.prompt,
+        dtype=dtype,
+        rates=rates or rough_rates(_running(placement, devices)),
+    )
     return Estimate(
         plan=plan,
         tokens=tokens,
         context_tokens=card.context_tokens,
         memory=memory,
         placement=placement,
-        seconds=seconds_of(
-            plan,
-            info,
-            card,
-            prompt_tokens=tokens.prompt,
-            dtype=dtype,
-            rates=rates or rough_rates(used),
-        ),
+        seconds=with_streaming(seconds, _streamed(placement, memory)),
     )
+
+
+def _running(placement: Placement, devices: tuple[Device, ...]) -> tuple[Device, ...]:
+    """The devices that a request passes through; of replicas, the fastest stands for all."""
+    used = tuple(devices[number] for number in placement.used)
+    return (max(used, key=speed),) if placement.mode == "replicas" else used
+
+
+def _streamed(placement: Placement, memory: tuple[DeviceMemory, ...]) -> int:
+    """Bytes of weights that come from the machine's memory for every token."""
+    return memory[-1].weights if placement.mode == "offload" else 0
 
 
 def check(found: Estimate, card: ModelCard, *, remedy: str) -> None:

@@ -7,6 +7,7 @@ measured ones in their place once a request has been answered.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ UNKNOWN = Published(0, 1.2e14, 9e11)
 PIXELS_PER_CORE = 4e8  # decoded a second
 FLOPS_PER_CORE = 3e10
 CPU_BANDWIDTH = 4e9
+OF_OTHERS = 512 * MIB  # an idle driver takes less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,17 +134,22 @@ def processor() -> Device:
     )
 
 
+def unused(devices: tuple[Device, ...]) -> tuple[Device, ...]:
+    """The same with what other programs leave of their memory at this moment."""
+    if devices[0].kind != "cuda":
+        return devices
+    rows = _visible(_asked_driver("memory.used"))
+    used = {f"cuda:{number}": int(float(row[0]) * MIB) for number, row in enumerate(rows)}
+    return tuple(
+        replace(each, capacity_bytes=each.capacity_bytes - others)
+        if (others := used.get(each.name, 0)) > OF_OTHERS
+        else each
+        for each in devices
+    )
+
+
 @lru_cache(maxsize=1)
 def _cuda_devices() -> tuple[Device, ...]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ()
-    command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (subprocess.SubprocessError, OSError):
-        return ()
-    rows = [line.rsplit(",", 1) for line in answer.stdout.splitlines() if "," in line]
     return tuple(
         Device(
             name=f"cuda:{number}",
@@ -150,8 +157,31 @@ def _cuda_devices() -> tuple[Device, ...]:
             model=model.strip(),
             capacity_bytes=int(float(mebibytes) * MIB),
         )
-        for number, (model, mebibytes) in enumerate(rows)
+        for number, (model, mebibytes) in enumerate(_visible(_asked_driver("name,memory.total")))
     )
+
+
+def _asked_driver(columns: str) -> list[list[str]]:
+    """A row for each GPU as nvidia-smi tells of it; none where there is no driver."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    command = [program, f"--query-gpu={columns}", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return []
+    rows = [line.rsplit(",", columns.count(",")) for line in answer.stdout.splitlines()]
+    return [row for row in rows if re.fullmatch(r" *[\d.]+ *", row[-1])]
+
+
+def _visible(rows: list[list[str]]) -> list[list[str]]:
+    """Those that CUDA_VISIBLE_DEVICES leaves, in its order, as torch counts them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None or not re.fullmatch(r"[\d, ]*", chosen):
+        return rows
+    numbers = [int(each) for each in chosen.split(",") if each.strip()]
+    return [rows[number] for number in numbers if number < len(rows)]
 
 
 def _cgroup_limit(total: int) -> int:

@@ -42,6 +42,9 @@ PRECISIONS = {
 }
 FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(0.8 * GIB)}  # context, libraries, slack
 
+QUANTISED = ("int8", "int4")  # by a library, while the weights are loaded
+MODES = ("auto", "single", "replicas", "split")
+
 # Alive at once, for each token of the piece that is prefilled: gate, up and product of the MLP (or
 # four copies of the token for each of its experts), the layer's input, residual and normed state.
 MLP_COPIES, EXPERT_COPIES, LAYER_STATES = 3, 4, 4
@@ -51,6 +54,10 @@ PROMPT_STATES, DEEPSTACK_STATES = 2, 2
 # Alive in the tower's attention, for each patch: queries, keys and values with the residual, and
 # in float32 whatever the rotary embedding of queries and keys makes.
 TOWER_STATES, TOWER_FLOATS = 5, 7
+# The same for layers and towers that are gone through in chunks, as core/engine does on a GPU:
+# read off peaks on an H200 (Qwen2.5-VL 3B, 7B and 32B, 16 to 768 frames; tools/bench_engine.py).
+CHUNK_LAYER_STATES, CHUNK_TOWER_STATES = 6.6, 0.65
+ROUND_TOKENS = 256  # what the engine rounds a conversation's cache up to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +67,30 @@ class Execution:
     Attributes:
         precision: a key of PRECISIONS; None for what run_dtype() takes by itself.
         prefill_chunk_tokens: prefill so many tokens at a time; None for the whole prompt at once.
+        tower_chunk_patches: the tower sees so many patches at a time; None for all of them.
+        placement: one of MODES; "auto" takes one device where that is enough, with replicas on the
+            others, and splits elsewhere.
+        layers: which layers each device holds already, every device a part of the model; None while
+            that is to be chosen.
     """
 
     precision: str | None = None
     prefill_chunk_tokens: int | None = None
+    tower_chunk_patches: int | None = None
+    placement: str = "auto"
+    layers: tuple[range, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what nothing can run.
 
         Raises:
-            SettingsError: no such precision, or chunks of less than a token.
+            SettingsError: no such precision or placement, or chunks of less than a token.
         """
+        if self.placement not in MODES:
+            raise SettingsError(
+                f"There is no placement {self.placement!r}.",
+                remedy=f"Choose one of: {', '.join(MODES)}.",
+            )
         if self.precision is not None and self.precision not in PRECISIONS:
             raise SettingsError(
                 f"There is no precision {self.precision!r}.",
@@ -93,6 +113,7 @@ class DeviceMemory:
     Attributes:
         activations: what comes on top of the cache then; the cache fills after the tower has run.
         layers: the language model's layers held here; none on a device that stays free.
+        ends: of the weights, those of tower, projector, embeddings and head.
     """
 
     device: Device
@@ -101,6 +122,7 @@ class DeviceMemory:
     activations: int
     reserve: int
     layers: range = range(0)
+    ends: int = 0
 
     @property
     def peak(self) -> int:
@@ -120,7 +142,7 @@ class Load:
     Attributes:
         layers: how many layers share ``layer_weights`` and ``kv_cache`` evenly.
         first_weights: vision tower, projector and token embeddings.
-        last_weights: the head, where it is not the embeddings over again.
+        last_weights: the head; 0 where it is the embeddings over again, and lies with them.
         tower: activations of the tower, with the pixels.
         prompt: kept on the first device through prefill.
         layer: activations of a layer in prefill.
@@ -137,23 +159,48 @@ class Load:
     layer: int
     logits: int
 
-    def on(self, device: Device, layers: range, *, first: bool, last: bool) -> DeviceMemory:
-        """What ``layers``, and the model's ends, take on ``device``."""
-        share = len(layers)
+    def on(
+        self, device: Device, layers: range, *, first: bool, last: bool, visiting: int = 0
+    ) -> DeviceMemory:
+        """What ``layers``, and the model's ends, take on ``device``.
+
+        ``visiting`` layers more run there whose weights lie elsewhere and come one at a time.
+        """
+        share = len(layers) + visiting
         kv_cache = _share(self.kv_cache, share, self.layers)
         activations = self.layer if share else 0
+        if visiting:
+            activations += _share(self.layer_weights, 1, self.layers)
         if first:
             activations = max(activations + self.prompt, self.tower - kv_cache)
+        if first if self.head_first else last:
+            activations += self.logits
+        ends = (self.first_weights if first else 0) + (self.last_weights if last else 0)
         return DeviceMemory(
             device=device,
-            weights=_share(self.layer_weights, share, self.layers)
-            + (self.first_weights if first else 0)
-            + (self.last_weights if last else 0),
+            weights=_share(self.layer_weights, len(layers), self.layers) + ends,
             kv_cache=kv_cache,
-            activations=activations + (self.logits if last else 0),
+            activations=activations,
             reserve=FRAMEWORK_BYTES[device.kind],
             layers=layers,
+            ends=ends,
         )
+
+    def waiting(self, host: Device, layers: range) -> DeviceMemory:
+        """What layers take in the machine's memory that run on a device."""
+        return DeviceMemory(
+            device=host,
+            weights=_share(self.layer_weights, len(layers), self.layers),
+            kv_cache=0,
+            activations=0,
+            reserve=FRAMEWORK_BYTES["cpu"],
+            layers=layers,
+        )
+
+    @property
+    def head_first(self) -> bool:
+        """Whether the head is on the first device, as the embeddings are that it shares."""
+        return self.last_weights == 0
 
     def whole(self, device: Device) -> DeviceMemory:
         """What all of it takes on one device."""
@@ -181,30 +228,76 @@ def weight_bytes(card: ModelCard, device: Device, execution: Execution = AS_STOR
 
 
 def load_of(
-    card: ModelCard, *, dtype: str, prompt: int, total: int, patches: int, chunk: int | None = None
+    card: ModelCard,
+    *,
+    dtype: str,
+    prompt: int,
+    total: int,
+    patches: int,
+    execution: Execution = AS_STORED,
 ) -> Load:
-    """What a request needs: ``prompt`` tokens, ``total`` with the reply, ``patches`` of video.
-
-    ``chunk`` is how many tokens are prefilled at a time, None for all.
-    """
-    text, vision, size = card.text, card.vision, value_bytes(dtype)
+    """What a request needs: ``prompt`` tokens, ``total`` with the reply, ``patches`` of video."""
+    text, size = card.text, value_bytes(dtype)
     first, layers, last = _weights(card, dtype)
-    patch_values = 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
-    widest = max(MLP_COPIES * text.mlp, EXPERT_COPIES * text.experts_per_token * text.hidden)
-    held = PROMPT_STATES + DEEPSTACK_STATES * vision.deepstack
-    tower = vision.hidden * (TOWER_STATES * size + TOWER_FLOATS * 4) + patch_values * (4 + size)
-    merged = card.patches.merge_size**2
+    in_chunks = execution.prefill_chunk_tokens is not None
+    if in_chunks:
+        total = -(-total // ROUND_TOKENS) * ROUND_TOKENS
+    activations = _in_chunks if in_chunks else _at_once
+    tower, kept, layer = activations(card, size, prompt, patches, execution)
     return Load(
         layers=text.layers,
         layer_weights=layers,
         first_weights=first,
         last_weights=last,
         kv_cache=2 * text.kv_layers * text.kv_heads * text.head_dim * total * size,
-        tower=patches * (tower + text.hidden * vision.deepstack * size // merged),
-        prompt=prompt * held * text.hidden * size + patches * vision.hidden * size,
-        layer=min(prompt, chunk or prompt) * (widest + LAYER_STATES * text.hidden) * size,
+        tower=tower,
+        prompt=kept,
+        layer=layer,
         logits=text.vocab * (size + 4),
     )
+
+
+def _at_once(
+    card: ModelCard, size: int, prompt: int, patches: int, execution: Execution
+) -> tuple[int, int, int]:
+    """Load.tower, prompt and layer of transformers' own way."""
+    text, vision = card.text, card.vision
+    patch_values = 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
+    held = PROMPT_STATES + DEEPSTACK_STATES * vision.deepstack
+    tower = vision.hidden * (TOWER_STATES * size + TOWER_FLOATS * 4) + patch_values * (4 + size)
+    merged = card.patches.merge_size**2
+    return (
+        patches * (tower + text.hidden * vision.deepstack * size // merged),
+        prompt * held * text.hidden * size + patches * vision.hidden * size,
+        prompt * (_widest(card) + LAYER_STATES * text.hidden) * size,
+    )
+
+
+def _in_chunks(
+    card: ModelCard, size: int, prompt: int, patches: int, execution: Execution
+) -> tuple[int, int, int]:
+    """Load.tower, prompt and layer where the tower and the layers go through it in chunks.
+
+    The cache is made after the tower. In between the video takes its place among the embeddings,
+    for which torch counts places in eight bytes each.
+    """
+    text, vision = card.text, card.vision
+    pixels = patches * 3 * card.patches.temporal_patch_size * card.patches.patch_size**2 * size
+    seen = min(patches, execution.tower_chunk_patches or patches)
+    piece = min(prompt, execution.prefill_chunk_tokens or prompt)
+    state, added = prompt * text.hidden, 1 + vision.deepstack
+    looking = seen * int(MLP_COPIES * vision.mlp + CHUNK_TOWER_STATES * vision.hidden) * size
+    placing = state * (8 + 1 + (2 + added) * size)
+    return (
+        pixels + max(looking + state * added * size, placing),
+        state * added * size,
+        piece * int(_widest(card) + CHUNK_LAYER_STATES * text.hidden) * size,
+    )
+
+
+def _widest(card: ModelCard) -> int:
+    text = card.text
+    return max(MLP_COPIES * text.mlp, EXPERT_COPIES * text.experts_per_token * text.hidden)
 
 
 def _weights(card: ModelCard, dtype: str) -> tuple[int, int, int]:

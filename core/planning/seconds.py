@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.planning.card import ModelCard
 from core.planning.machine import Rates
@@ -11,6 +11,7 @@ from core.planning.plan import Plan
 from core.video.info import VideoInfo
 
 TYPICAL_GOP = 250  # frames between keyframes where the file is not at hand: x264's default
+BUS_BYTES = 1e10  # a second, from memory that is not pinned over PCIe 4.0 x16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,16 @@ def seconds_of(
         prefill=prompt_tokens * (2 * layers + attention) / rates.prefill_flops,
         per_token=read / rates.weight_bytes + text.layers * rates.layer_seconds,
         rough=not rates.measured,
+    )
+
+
+def with_streaming(seconds: Seconds, streamed_bytes: int) -> Seconds:
+    """What it takes when so many bytes of weights come over the bus for every pass."""
+    streaming = streamed_bytes / BUS_BYTES
+    return replace(
+        seconds,
+        prefill=seconds.prefill + streaming,
+        per_token=seconds.per_token + streaming,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,6 +82,34 @@ def digest_of(path: Path, *, stop: threading.Event | None = None) -> str:
         for part in pool.map(lambda start: _block(path, start, stop), starts):
             whole.update(part)
     return whole.hexdigest()
+
+
+_CONTENTS: OrderedDict[Mark, str] = OrderedDict()  # of files that were hashed in this process
+KEPT_CONTENTS = 1000
+
+
+def learn(path: Path, *, stop: threading.Event | None = None) -> None:
+    """Hash the file, so that ``name_of`` knows it again wherever it lies.
+
+    Raises:
+        OSError: it cannot be read.
+        Cancelled: ``stop`` was set.
+    """
+    mark = mark_of(path)
+    if mark not in _CONTENTS:
+        _CONTENTS[mark] = digest_of(path, stop=stop)
+        while len(_CONTENTS) > KEPT_CONTENTS:
+            _CONTENTS.popitem(last=False)
+
+
+def name_of(path: Path) -> str | Mark:
+    """What stands for the file's content: its digest where that is known, or else this very file.
+
+    Raises:
+        OSError: there is no such file now.
+    """
+    mark = mark_of(path)
+    return _CONTENTS.get(mark, mark)
 
 
 def _block(path: Path, start: int, stop: threading.Event | None) -> bytes:

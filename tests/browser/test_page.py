@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.engine.base import Engine
-from core.engine.local import load_engine
+from core.engine.loading import load_engine
 from core.planning import DEMO_MODEL, ModelCard, load_card
 from core.video import probe
 from fake_engine import FakeEngine, wait_until

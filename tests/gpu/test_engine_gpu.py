@@ -15,7 +15,8 @@ import torch
 
 from asking_by_hand import NEVER, ask, ending, request, said
 from core.engine import Started, Text
-from core.engine.local import LocalEngine, load_engine
+from core.engine.loading import load_engine
+from core.engine.local import LocalEngine
 from core.errors import MemoryOverflow
 from core.planning import Settings, Turn, estimate, load_card, make_plan
 from core.video import describe_video

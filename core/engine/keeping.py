@@ -1,0 +1,136 @@
+"""What a model has read and seen, kept for the next question; knows no model and no page.
+
+A conversation's keys and values let its next turn be read from where it differs; what the vision
+tower made of a video serves whoever asks about the same video and plan. Both count against one
+budget: what was used least recently moves to the machine's memory, and goes when that is full too.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+
+ROUND_TOKENS = 256
+Value = TypeVar("Value")
+
+
+class Conversation:
+    """Keys and values of the tokens that a model has read, with room for more.
+
+    Attributes:
+        ids: the tokens read: prompt and replies; grows.
+        video: what its placeholders stand for.
+        shift: rotary position of a token after the video, less its number.
+        keys, values: for each layer (room, key heads, head size), on the layer's device.
+    """
+
+    def __init__(
+        self,
+        video: Hashable = None,
+        *,
+        ids: Sequence[int] = (),
+        shift: int = 0,
+        keys: Sequence[torch.Tensor] = (),
+        values: Sequence[torch.Tensor] = (),
+    ) -> None:
+        self.ids, self.video, self.shift = list(ids), video, shift
+        self.keys, self.values = tuple(keys), tuple(values)
+
+    @property
+    def room(self) -> int:
+        """Tokens that the buffers hold."""
+        return len(self.keys[0]) if self.keys else 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all buffers."""
+        return sum(each.nbytes for each in (*self.keys, *self.values))
+
+    def resized(self, tokens: int, *, keep: int) -> Conversation:
+        """A copy with ``tokens`` of room and the first ``keep`` tokens read."""
+        return Conversation(
+            ids=self.ids[:keep],
+            video=self.video,
+            shift=self.shift,
+            keys=[_grown(each, tokens, keep) for each in self.keys],
+            values=[_grown(each, tokens, keep) for each in self.values],
+        )
+
+    def moved(self, places: Sequence[torch.device]) -> Conversation:
+        """A copy of what was read, each layer on its place; shares no memory with this one."""
+        read = len(self.ids)
+        pairs = list(zip(self.keys, self.values, places, strict=True))
+        return Conversation(
+            ids=self.ids,
+            video=self.video,
+            shift=self.shift,
+            keys=[keys[:read].to(place, copy=True) for keys, _, place in pairs],
+            values=[values[:read].to(place, copy=True) for _, values, place in pairs],
+        )
+
+
+def _grown(buffer: torch.Tensor, tokens: int, keep: int) -> torch.Tensor:
+    grown = buffer.new_empty(tokens, *buffer.shape[1:])
+    grown[:keep] = buffer[:keep]
+    return grown
+
+
+def shared_length(known: Sequence[int], wanted: Sequence[int]) -> int:
+    """How many tokens two sequences have in common from the beginning."""
+    least = min(len(known), len(wanted))
+    if list(known[:least]) == list(wanted[:least]):
+        return least
+    return next(place for place in range(least) if known[place] != wanted[place])
+
+
+def room_for(tokens: int) -> int:
+    """Rounded up, so that a little more does not move everything."""
+    return -(-tokens // ROUND_TOKENS) * ROUND_TOKENS
+
+
+class Shelf(Generic[Value]):
+    """Values with a size, the least recently used first; ``limit`` bounds their bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._items: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is kept."""
+        return sum(size for _, size in self._items.values())
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._items
+
+    def __iter__(self) -> Any:
+        return iter([(key, value) for key, (value, _) in self._items.items()])
+
+    def get(self, key: Hashable) -> Value | None:
+        """The value, now the last that would go."""
+        if key not in self._items:
+            return None
+        self._items.move_to_end(key)
+        return self._items[key][0]
+
+    def pop(self, key: Hashable) -> Value | None:
+        """Take a value out."""
+        return self._items.pop(key, (None, 0))[0]
+
+    def put(self, key: Hashable, value: Value, nbytes: int) -> list[tuple[Hashable, Value]]:
+        """Keep a value; returns those that had to go for it, itself if it is too large."""
+        self._items.pop(key, None)
+        self._items[key] = (value, nbytes)
+        return self.shrink(self.limit)
+
+    def shrink(self, limit: int) -> list[tuple[Hashable, Value]]:
+        """Let the least recently used go until ``limit`` bytes are kept."""
+        gone = []
+        while self._items and self.nbytes > limit:
+            key, (value, _) = self._items.popitem(last=False)
+            gone.append((key, value))
+        return gone

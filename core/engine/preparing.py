@@ -1,0 +1,149 @@
+"""From frames and a rendered conversation to what the model takes; by words alone the next time.
+
+What stands for a video in a prompt follows from the video and its plan. Once it has been seen, the
+prompt of another question about them is put together from it and the words, without any frame.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from core.engine.base import Request
+from core.planning.card import ModelCard
+from core.planning.measured import Sampled, told
+
+KEPT_VIDEOS = 256
+PIXELS = "pixel_values"  # how the names of what frames become begin
+OF_TOKENS = ("input_ids", "attention_mask", "mm_token_type_ids")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A prompt up to the end of its video.
+
+    Attributes:
+        text: the words before the video.
+        length: tokens up to the end of the video.
+        inputs: all that the processor gave, without pixels.
+        pixels: of each kind of pixels a stand-in of their shape that holds no memory.
+    """
+
+    text: str
+    length: int
+    inputs: dict[str, Any]
+    pixels: dict[str, Any]
+
+
+class Preparer:
+    """Makes a model's inputs with its processor, on the device where they are needed."""
+
+    def __init__(self, card: ModelCard, processor: Any, device: str, dtype: Any) -> None:
+        self._card, self._processor = card, processor
+        self._device, self._dtype = device, dtype
+        self._begun: OrderedDict[Hashable, _Begun] = OrderedDict()
+
+    def knows(self, video: Hashable) -> bool:
+        """Whether the prompt of a question about it can be made without its frames."""
+        return video in self._begun
+
+    def inputs(self, request: Request) -> dict[str, Any]:
+        """What the model takes, frames as they are: neither sampled nor resized again.
+
+        Without frames, pixels are a stand-in of their shape that holds no memory: the tower is not
+        going to look at them.
+
+        Raises:
+            KeyError: there are no frames, and the video is not known.
+        """
+        before, after = self._parted(request)
+        if request.frames is None:
+            inputs = self._continued(self._begun[request.video], before, after)
+            self._begun.move_to_end(request.video)
+            return inputs
+        inputs = self._processed(request)
+        if request.video is not None:
+            self._remember(request.video, inputs, before, after)
+        return inputs
+
+    def _parted(self, request: Request) -> tuple[str, str]:
+        """The prompt's words before its video, and after."""
+        marker = self._card.route(request.plan.route).text.marker
+        before, _, after = request.prompt.partition(marker)
+        return before, after
+
+    def _processed(self, request: Request) -> dict[str, Any]:
+        """Only a class whose resizing nothing else can do (plan.measured says so) does its own."""
+        import torch
+
+        assert request.frames is not None
+        pixels = torch.from_numpy(request.frames.pixels).permute(0, 3, 1, 2)
+        plan = request.plan
+        frames = Sampled(
+            times=plan.times,
+            height=plan.height,
+            width=plan.width,
+            duration_seconds=plan.duration_seconds,
+        )
+        found = self._processor(
+            text=[request.prompt],
+            videos=[pixels.to(self._device)],
+            video_metadata=[told(frames)],
+            do_sample_frames=False,
+            do_resize=plan.measured is not None and plan.measured.resizes,
+            return_metadata=True,  # some classes write their labels by it
+            return_tensors="pt",
+        )
+        found.pop("video_metadata", None)
+        return {name: self._placed(name, value) for name, value in found.items()}
+
+    def _placed(self, name: str, value: Any) -> Any:
+        import torch
+
+        if not isinstance(value, torch.Tensor):
+            return value
+        if name.startswith(PIXELS) and value.is_floating_point():
+            return value.to(self._device, self._dtype)
+        return value.to(self._device)
+
+    def _remember(self, video: Hashable, inputs: dict[str, Any], before: str, after: str) -> None:
+        """Keep what comes again, where the words after the video are tokens of their own."""
+        ids = inputs["input_ids"][0].tolist()
+        tail = self._tokens(after)
+        if not tail or ids[-len(tail) :] != tail:
+            return
+        self._begun[video] = _Begun(
+            text=before,
+            length=len(ids) - len(tail),
+            inputs={name: each for name, each in inputs.items() if not name.startswith(PIXELS)},
+            pixels={
+                name: each.new_zeros(()).expand(each.shape)
+                for name, each in inputs.items()
+                if name.startswith(PIXELS)
+            },
+        )
+        self._begun.move_to_end(video)
+        while len(self._begun) > KEPT_VIDEOS:
+            self._begun.popitem(last=False)
+
+    def _continued(self, begun: _Begun, before: str, after: str) -> dict[str, Any]:
+        import torch
+
+        if before != begun.text:
+            raise KeyError(before)
+        tail = torch.tensor([self._tokens(after)], device=self._device)
+        inputs = dict(begun.inputs)
+        for name in OF_TOKENS:
+            if name in inputs:
+                begin = inputs[name][:, : begun.length]
+                rest = {"input_ids": tail, "attention_mask": torch.ones_like(tail)}.get(
+                    name, torch.zeros_like(tail)
+                )
+                inputs[name] = torch.cat((begin, rest.to(begin.dtype)), dim=1)
+        return inputs | begun.pixels
+
+    def _tokens(self, text: str) -> list[int]:
+        found: list[int] = self._processor.tokenizer(text, add_special_tokens=False).input_ids
+        return found

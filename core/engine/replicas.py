@@ -1,0 +1,90 @@
+"""Several engines that hold the same model, as one: each request goes to one of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+
+from core.engine.base import Engine, Event, Finished, Progress, Request
+from core.engine.waiting import Line, Ticket
+from core.errors import SettingsError
+from core.planning.card import ModelCard
+from core.planning.machine import Device
+from core.planning.memory import Execution
+
+HEARTBEAT_SECONDS = 0.3
+STOPPED = Finished(
+    prompt_tokens=0,
+    reply_tokens=0,
+    seconds_to_first_token=0.0,
+    tokens_per_second=0.0,
+    peak_bytes=(),
+    reason="stopped",
+)
+
+
+class Replicas:
+    """Engines side by side; see core.engine.base.Engine.
+
+    A request goes to a free replica, to one that knows its video if there is one; with none free it
+    waits in line. It does not wait for one that knows its video while another is free: what that
+    saves is seconds, an answer before it can take minutes, and all who ask about one video would
+    queue at one replica. Replicas share nothing, so that Stop or a failure of one request stays
+    its own.
+    """
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        if not engines:
+            raise SettingsError("There are no replicas.", remedy="Give at least one engine.")
+        self.engines = tuple(engines)
+        self._line = Line([each for each in engines for _ in range(each.capacity)])
+
+    @property
+    def card(self) -> ModelCard:
+        """The checkpoint that each of them holds."""
+        return self.engines[0].card
+
+    @property
+    def capacity(self) -> int:
+        """That of all of them together."""
+        return sum(each.capacity for each in self.engines)
+
+    @property
+    def execution(self) -> Execution:
+        """Each device holds all layers."""
+        layers = tuple(range(self.card.text.layers) for _ in self.devices())
+        return replace(self.engines[0].execution, layers=layers)
+
+    def devices(self) -> tuple[Device, ...]:
+        """Those of all of them."""
+        return tuple(device for each in self.engines for device in each.devices())
+
+    def knows(self, video: Hashable) -> bool:
+        """Whether one of them can answer about this video without its frames."""
+        return any(each.knows(video) for each in self.engines)
+
+    def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
+        """Wait for a replica and hand on what it says; see Engine.stream."""
+        ticket = self._join(request)
+        try:
+            while not ticket.wait(HEARTBEAT_SECONDS):
+                if stop.is_set():
+                    yield STOPPED
+                    return
+                yield Progress(stage="waiting", done=ticket.before())
+            assert ticket.slot is not None
+            yield from ticket.slot.stream(request, stop=stop)
+        finally:
+            ticket.leave()
+
+    def close(self) -> None:
+        """Free the memory of all of them."""
+        for each in self.engines:
+            each.close()
+
+    def _join(self, request: Request) -> Ticket[Engine]:
+        video = request.video
+        if video is None:
+            return self._line.join()
+        return self._line.join(lambda engine: engine.knows(video))

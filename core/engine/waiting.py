@@ -1,0 +1,77 @@
+"""A line for what only a few can use at once: first come, first served, places told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+Slot = TypeVar("Slot")
+
+
+class Ticket(Generic[Slot]):
+    """A place in a line, and then one of its slots; see Line."""
+
+    def __init__(self, line: Line[Slot], prefers: Callable[[Slot], bool]) -> None:
+        self.prefers = prefers
+        self.slot: Slot | None = None
+        self.called = threading.Event()
+        self._line = line
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether there is a slot by now, or within so many seconds."""
+        return self.called.wait(seconds)
+
+    def before(self) -> int:
+        """How many that came earlier are not done yet."""
+        return self._line.before(self)
+
+    def leave(self) -> None:
+        """Hand the slot to the next in line, or give up the place; once is enough."""
+        self._line.leave(self)
+
+
+class Line(Generic[Slot]):
+    """Gives out slots in the order of coming; safe with many threads."""
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        self._lock = threading.Lock()
+        self._slots = list(slots)
+        self._free = list(range(len(slots)))
+        self._taken: dict[Ticket[Slot], int] = {}
+        self._waiting: list[Ticket[Slot]] = []
+
+    def join(self, prefers: Callable[[Slot], bool] = lambda _: True) -> Ticket[Slot]:
+        """Take a place at the end; of several free slots the first that is preferred is given."""
+        ticket = Ticket(self, prefers)
+        with self._lock:
+            self._waiting.append(ticket)
+            self._call()
+        return ticket
+
+    def before(self, ticket: Ticket[Slot]) -> int:
+        """See Ticket.before."""
+        with self._lock:
+            if ticket not in self._waiting:
+                return 0
+            return self._waiting.index(ticket) + len(self._taken)
+
+    def leave(self, ticket: Ticket[Slot]) -> None:
+        """See Ticket.leave."""
+        with self._lock:
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+            number = self._taken.pop(ticket, None)
+            if number is not None:
+                self._free = sorted([*self._free, number])
+            self._call()
+
+    def _call(self) -> None:
+        while self._waiting and self._free:
+            ticket = self._waiting.pop(0)
+            liked = (number for number in self._free if ticket.prefers(self._slots[number]))
+            number = next(liked, self._free[0])
+            self._free.remove(number)
+            self._taken[ticket] = number
+            ticket.slot = self._slots[number]
+            ticket.called.set()

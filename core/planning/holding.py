@@ -1,0 +1,98 @@
+"""Where a model is held before any request is known: room for usual ones, or what would fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.errors import MemoryOverflow, SettingsError
+from core.planning.card import ModelCard
+from core.planning.devices import GIB, Device
+from core.planning.memory import (
+    AS_STORED,
+    QUANTISED,
+    Execution,
+    Load,
+    load_of,
+    run_dtype,
+    weight_bytes,
+)
+from core.planning.placement import Placement, memory_on, place, processors, settled
+
+# Tokens of video that there should be room for, the best first: some 230 frames of 72 tokens, and
+# then less, as a model that answers about eight frames is better than none.
+USUAL_TOKENS = (16_384, 4_096, 1_024, 64)
+REPLY_TOKENS = 1_024
+
+
+def hold(
+    card: ModelCard, devices: tuple[Device, ...], execution: Execution = AS_STORED
+) -> tuple[tuple[Device, ...], Execution]:
+    """The devices that hold ``card``, and how: ``execution`` with the layers of each.
+
+    Raises:
+        MemoryOverflow: it does not fit; the remedy says what would.
+        SettingsError: replicas or a split with one device.
+    """
+    there = processors(devices)
+    if execution.placement in ("replicas", "split") and len(there) < 2:
+        raise SettingsError(
+            f"Placement {execution.placement!r} takes several devices; there is {there[0].name}.",
+            remedy="Choose the placement auto or single.",
+        )
+    found = _found(card, devices, execution)
+    if found is None:
+        raise _refusal(card, devices, execution)
+    among, placement = found
+    if execution.placement == "replicas" and placement.mode != "replicas":
+        raise MemoryOverflow(
+            f"{card.name} fits on {placement.replicas} of {len(there)} devices, each for itself.",
+            remedy="Choose the placement auto, or hold it in fewer bytes: --quantize int8.",
+        )
+    return settled(placement, among, execution)
+
+
+def _found(
+    card: ModelCard, devices: tuple[Device, ...], execution: Execution
+) -> tuple[tuple[Device, ...], Placement] | None:
+    """The placement with the most room; the machine's memory helps only where nothing else does."""
+    for among in dict.fromkeys((processors(devices), devices)):
+        for tokens in USUAL_TOKENS:
+            load = _usual(card, tokens, run_dtype(card, devices[0], execution), execution)
+            placement = place(load, among, execution)
+            if not any(each.missing for each in memory_on(load, placement, among)):
+                return among, placement
+    return None
+
+
+def _usual(card: ModelCard, tokens: int, dtype: str, execution: Execution) -> Load:
+    prompt = min(tokens, card.context_tokens)
+    return load_of(
+        card,
+        dtype=dtype,
+        prompt=prompt,
+        total=min(prompt + REPLY_TOKENS, card.context_tokens),
+        patches=prompt * card.patches.merge_size**2,
+        execution=execution,
+    )
+
+
+def _refusal(card: ModelCard, devices: tuple[Device, ...], execution: Execution) -> MemoryOverflow:
+    there = processors(devices)
+    packed = [
+        f"--quantize {precision}"
+        for precision in QUANTISED
+        if there[0].kind == "cuda"
+        and execution.precision not in QUANTISED
+        and _found(card, there, replace(execution, precision=precision))
+    ]
+    needed = weight_bytes(card, there[0], execution)
+    available = sum(each.capacity_bytes for each in there)
+    ways = [*packed, "a smaller checkpoint", "a machine with more memory"]
+    if execution.placement == "single" and len(there) > 1:
+        ways.insert(0, "--placement auto")
+    return MemoryOverflow(
+        f"The weights of {card.name} need {needed / GIB:.1f} GiB in "
+        f"{run_dtype(card, there[0], execution)}, with room to work beside them; "
+        f"{', '.join(each.name for each in there)} have {available / GIB:.1f} GiB.",
+        remedy=f"Choose {', '.join(ways[:-1])}, or {ways[-1]}.",
+    )

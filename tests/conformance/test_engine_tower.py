@@ -1,0 +1,154 @@
+"""The vision tower in chunks, kept, and made faster: the same output as the tower itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from lively import CLASSES, PLENTY, Subject, subject
+
+from core.engine import tower as tower_module
+from core.engine.keeping import Shelf
+from core.engine.tower import Tower, widen_and_flatten
+
+
+@pytest.fixture(scope="module", params=CLASSES)
+def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return subject(request.param, tmp_path_factory.mktemp("tower"))
+
+
+def _module(model: Any) -> Any:
+    return getattr(model.model, "visual", None) or model.model.vision_tower
+
+
+def _seen(model: Any, inputs: dict[str, Any]) -> list[torch.Tensor]:
+    """What the model's text layers get to see: pictures, and those added to deeper layers."""
+    pixels = {
+        name: each
+        for name, each in inputs.items()
+        if name.startswith("pixel_values") or name.endswith("grid_thw")
+    }
+    name = "get_video_features" if "pixel_values_videos" in pixels else "get_image_features"
+    with torch.inference_mode():
+        found = getattr(model.model, name)(**pixels)
+    return _tensors([found.pooler_output, getattr(found, "deepstack_features", None)])
+
+
+def _tensors(found: Any) -> list[torch.Tensor]:
+    if isinstance(found, torch.Tensor):
+        return [found]
+    return [] if found is None else [each for some in found for each in _tensors(some)]
+
+
+def _alike(some: list[torch.Tensor], others: list[torch.Tensor]) -> bool:
+    return len(some) == len(others) > 0 and all(
+        torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(some, others, strict=True)
+    )
+
+
+@pytest.mark.parametrize("patches", [1, 100, 300, 10**6])
+def test_chunks_see_what_the_whole_sees(
+    patches: int, one: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = one.inputs()
+    whole = _seen(one.model, inputs)
+    model = one.copy()
+    looks: list[int] = []
+    plain = _module(model).forward
+
+    def counted(*args: Any, **named: Any) -> Any:
+        looks.append(1)
+        return plain(*args, **named)
+
+    _module(model).forward = counted
+    Tower(_module(model), Shelf(PLENTY))
+    monkeypatch.setattr(tower_module, "CHUNK_PATCHES", patches)
+    assert _alike(_seen(model, inputs), whole)
+    frames = 2 if one.kind.startswith("qwen") else 4  # a Qwen patch is two frames deep
+    assert len(looks) == (frames if patches == 1 else 1 if patches == 10**6 else len(looks))
+
+
+def test_another_video_is_seen_otherwise(one: Subject) -> None:
+    """Otherwise nothing here could tell one output from another."""
+    assert not _alike(_seen(one.model, one.inputs()), _seen(one.model, one.inputs(seed=1)))
+
+
+def test_kept_output_is_the_same_though_it_was_changed(
+    one: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Callers put what they make of the output into its fields."""
+    monkeypatch.setattr(tower_module, "CHUNK_PATCHES", 100)
+    model, inputs = one.copy(), one.inputs()
+    tower = Tower(_module(model), Shelf(PLENTY))
+    tower.video = "video"
+    first = [each.clone() for each in _seen(model, inputs)]
+    blind = {
+        name: torch.full((), torch.nan).expand(each.shape) if name.startswith("pixel") else each
+        for name, each in inputs.items()
+    }
+    for _ in range(3):
+        assert _alike(_seen(model, blind), first)
+    assert _alike(first, _seen(one.model, inputs))
+
+
+def test_each_video_has_its_own(one: Subject) -> None:
+    model = one.copy()
+    tower = Tower(_module(model), Shelf(PLENTY))
+    expected = {seed: _seen(one.model, one.inputs(seed=seed)) for seed in (0, 1)}
+    for seed in (0, 1, 0, 1):
+        tower.video = seed
+        assert _alike(_seen(model, one.inputs(seed=seed)), expected[seed])
+    assert {key for key, _ in tower.shelf} == {0, 1}
+
+
+def test_a_video_without_a_name_is_not_kept(one: Subject) -> None:
+    model = one.copy()
+    tower = Tower(_module(model), Shelf(PLENTY))
+    for seed in (0, 1):
+        expected = _seen(one.model, one.inputs(seed=seed))
+        assert _alike(_seen(model, one.inputs(seed=seed)), expected)
+    assert tower.shelf.nbytes == 0
+
+
+def test_no_more_is_kept_than_is_used(one: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hidden states of all layers would be thirty times as much as the pictures."""
+    for patches in (100, 10**6):
+        monkeypatch.setattr(tower_module, "CHUNK_PATCHES", patches)
+        model = one.copy()
+        tower = Tower(_module(model), Shelf(PLENTY))
+        tower.video = "video"
+        with torch.inference_mode():
+            seen = _seen(model, one.inputs())
+        ((_, kept),) = tower.shelf
+        held = {
+            each.untyped_storage().data_ptr(): each.untyped_storage().nbytes()
+            for each in _tensors(list(kept.values()))
+        }
+        assert sum(held.values()) <= tower.shelf.nbytes
+        if one.kind.startswith("qwen"):  # what the tower makes is what is seen
+            assert tower.shelf.nbytes == sum(each.nbytes for each in seen)
+        else:  # one layer's patches, and perhaps the last one's
+            config = model.config.vision_config
+            side = int(torch.tensor(config.image_size).flatten()[0])
+            patch = int(torch.tensor(config.patch_size).flatten()[0])
+            layer = 4 * ((side // patch) ** 2 + 1) * config.hidden_size * 4
+            assert tower.shelf.nbytes <= 2 * layer
+
+
+def test_what_is_too_large_is_not_kept(one: Subject) -> None:
+    model = one.copy()
+    tower = Tower(_module(model), Shelf(10))
+    tower.video = "video"
+    assert _alike(_seen(model, one.inputs()), _seen(one.model, one.inputs()))
+    assert "video" not in tower.shelf
+
+
+def test_wider_and_flat_is_the_same(one: Subject) -> None:
+    """Zeros beyond the width, and a product in place of a convolution."""
+    model = one.copy()
+    widths = [each.shape for each in _module(model).parameters()]
+    widen_and_flatten(_module(model))
+    widened = [each.shape for each in _module(model).parameters()]
+    assert (widened != widths) == (one.kind == "qwen2_5_vl")  # 96 -> 128; others have no gate
+    assert _alike(_seen(model, one.inputs()), _seen(one.model, one.inputs()))

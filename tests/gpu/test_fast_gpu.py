@@ -1,0 +1,328 @@
+"""The fast way on CUDA devices against transformers' own: real classes, random weights, bf16.
+
+python -m pytest -m gpu tests/gpu/test_fast_gpu.py
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from core.engine.fast import Fast
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+two_devices = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+
+PLENTY = 2**33
+TOWER_NOISE = 0.06  # relative, of bf16; measured 0.01
+NOISE = 0.4  # of logits after layers this lively; measured 0.2, other positions make 0.8
+SMALL = 0.25  # regret, see below
+VIDEO, IMAGE, START, END = 990, 991, 992, 993
+IDS = {
+    "video_token_id": VIDEO,
+    "image_token_id": IMAGE,
+    "vision_start_token_id": START,
+    "vision_end_token_id": END,
+}
+TEXT = {
+    "vocab_size": 1000,
+    "hidden_size": 512,
+    "intermediate_size": 1408,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 32768,
+    "tie_word_embeddings": False,
+}
+ROPE = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
+QWEN_TEXT = {**TEXT, "rope_parameters": ROPE}
+CONFIGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "qwen2_vl": (
+        QWEN_TEXT,
+        {"depth": 3, "embed_dim": 320, "hidden_size": 512, "num_heads": 4, "mlp_ratio": 4},
+    ),
+    "qwen2_5_vl": (
+        QWEN_TEXT,
+        {
+            "depth": 3,
+            "hidden_size": 320,
+            "out_hidden_size": 512,
+            "num_heads": 4,
+            "intermediate_size": 855,  # no multiple of 8, as 3420 is none of 64
+            "fullatt_block_indexes": [1],
+        },
+    ),
+    "qwen3_vl": (
+        {**QWEN_TEXT, "head_dim": 128},
+        {
+            "depth": 3,
+            "hidden_size": 288,
+            "intermediate_size": 1076,
+            "num_heads": 4,
+            "out_hidden_size": 512,
+            "num_position_embeddings": 2304,
+            "deepstack_visual_indexes": [0, 1],
+        },
+    ),
+}
+GRID = (12, 18, 32)  # 252x448 in patches of 14
+PATCH = {"qwen2_vl": 3 * 2 * 14 * 14, "qwen2_5_vl": 3 * 2 * 14 * 14, "qwen3_vl": 3 * 2 * 16 * 16}
+
+
+class Written:
+    """A streamer that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+
+    def put(self, ids: torch.Tensor) -> None:
+        if ids.dim() == 1:
+            self.ids += ids.tolist()
+
+    def end(self) -> None:
+        pass
+
+
+def _model(kind: str) -> Any:
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    torch.manual_seed(1)
+    text, vision = CONFIGS[kind]
+    config = AutoConfig.for_model(kind, text_config=text, vision_config=vision, **IDS)
+    model = AutoModelForImageTextToText.from_config(config).eval()
+    for name, each in model.named_parameters():
+        drawn = torch.randn_like(each)
+        if each.dim() > 1:
+            wide = 1.0 if "embed_tokens" in name else 1.5 / each[0].numel() ** 0.5
+            looks = "language_model" in name and name.endswith(("q_proj.weight", "k_proj.weight"))
+            each.data.copy_(drawn * wide * (2 if looks else 1))  # some of the past stands out
+        elif "norm" in name and name.endswith("weight"):
+            looks = name.endswith(("q_norm.weight", "k_norm.weight"))
+            each.data.copy_((1 + 0.2 * drawn) * (2 if looks else 1))
+        else:
+            each.data.copy_(0.2 * drawn)
+    model.generation_config.eos_token_id = None
+    model.generation_config.pad_token_id = 0
+    return model.to(torch.bfloat16).to("cuda:0")
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def model(request: pytest.FixtureRequest) -> Iterator[Any]:
+    yield _model(request.param)
+    torch.cuda.empty_cache()
+
+
+def _inputs(
+    model: Any, words: list[int], *, frames: int = GRID[0], seed: int = 0
+) -> dict[str, Any]:
+    """A video of noise between words."""
+    kind = model.config.model_type
+    grid = (frames, *GRID[1:])
+    random = torch.Generator().manual_seed(seed)
+    count = frames * grid[1] * grid[2]
+    pixels = torch.randn(count, PATCH[kind], generator=random, dtype=torch.float32)
+    if kind == "qwen3_vl":  # each pair of frames between marks of its own, after its time
+        each = [11, 12, START, *[VIDEO] * (grid[1] * grid[2] // 4), END]
+        video = each * frames
+    else:
+        video = [START, *[VIDEO] * (count // 4), END]
+    ids = torch.tensor([[5, 6, 7, *video, *words]], device="cuda:0")
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "mm_token_type_ids": (ids == VIDEO).long() * 2,
+        "pixel_values_videos": pixels.to("cuda:0", torch.bfloat16),
+        "video_grid_thw": torch.tensor([grid], device="cuda:0"),
+    }
+
+
+FIRST = [100, 200, 300, 17]
+SECOND = [*FIRST, 9, 8, 7, 400, 500]
+OTHER = [100, 201, 301]
+
+
+def _fast(model: Any) -> Fast:
+    found = Fast.of(copy.deepcopy(model), kept_bytes=PLENTY, away_bytes=PLENTY)
+    assert found is not None
+    assert found.decoder is not None, "kernels for this device and these layers"
+    return found
+
+
+def _by_fast(fast: Fast, inputs: dict[str, Any], tokens: int, video: Any = 0) -> list[int]:
+    written = Written()
+    with torch.inference_mode():
+        fast.generate(dict(inputs), video=video, max_new_tokens=tokens, streamer=written)
+    return written.ids
+
+
+def _reused(fast: Fast, inputs: dict[str, Any]) -> int:
+    with torch.inference_mode():
+        return fast.generate(dict(inputs), video=0, max_new_tokens=1, streamer=Written())
+
+
+def _regret(model: Any, inputs: dict[str, Any], reply: list[int]) -> float:
+    """How far each token that was said is below the likeliest one, in the mean, by the plain model
+    in fp32, given the reply so far. In standard deviations of the logits; by chance it is 3.
+
+    Greedy replies in bf16 part where two tokens are nearly as likely, so that equality is too much
+    to ask for; another video's past costs several times what the noise does.
+    """
+    exact = copy.deepcopy(model).float()
+    said = torch.tensor([reply], device="cuda:0")
+    ids = torch.cat((inputs["input_ids"], said), dim=1)
+    whole = {
+        **inputs,
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "mm_token_type_ids": (ids == VIDEO).long() * 2,
+        "pixel_values_videos": inputs["pixel_values_videos"].float(),
+    }
+    with torch.inference_mode():
+        logits = exact(**whole, logits_to_keep=len(reply) + 1).logits[0, :-1].float()
+    chosen = logits.gather(1, said[0, :, None])[:, 0]
+    return float(((logits.max(dim=-1).values - chosen) / logits.std(dim=-1)).mean())
+
+
+def _good(model: Any, inputs: dict[str, Any], reply: list[int]) -> None:
+    assert len(set(reply)) > 1
+    assert _regret(model, inputs, reply) < SMALL
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "fused"])
+def test_every_token_is_the_likeliest(compiled: bool, model: Any) -> None:
+    """Tower, prefill and graphs together, with and without fused kernels."""
+    fast = _fast(model)
+    if compiled:
+        assert fast.decoder is not None
+        fast.decoder.compile()
+    for words in (FIRST, SECOND, OTHER, FIRST):
+        inputs = _inputs(model, words)
+        _good(model, inputs, _by_fast(fast, inputs, 24))
+    assert _reused(fast, _inputs(model, FIRST)) == _inputs(model, FIRST)["input_ids"].shape[1] - 1
+
+
+@pytest.mark.parametrize("tokens", [700, 1000, 4096])
+def test_the_prompt_in_chunks(tokens: int, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks above and below what the square kernel is used for."""
+    monkeypatch.setattr("core.engine.fast.CHUNK_TOKENS", tokens)
+    monkeypatch.setattr("core.engine.tower.CHUNK_PATCHES", 5 * GRID[1] * GRID[2])
+    inputs = _inputs(model, FIRST)
+    _good(model, inputs, _by_fast(_fast(model), inputs, 16))
+
+
+def test_the_tower(model: Any) -> None:
+    fast_model = copy.deepcopy(model)
+    assert Fast.of(fast_model, kept_bytes=PLENTY, away_bytes=0) is not None
+    inputs = _inputs(model, FIRST)
+    pixels = {name: inputs[name] for name in ("pixel_values_videos", "video_grid_thw")}
+    with torch.inference_mode():
+        expected = torch.cat(model.model.get_video_features(**pixels).pooler_output).float()
+        found = torch.cat(fast_model.model.get_video_features(**pixels).pooler_output).float()
+    assert _distance(found, expected) < TOWER_NOISE
+
+
+def _distance(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
+
+
+def test_layers_as_data(model: Any) -> None:
+    """The decoder's reading against the model's own layers, of words with scattered positions."""
+    fast = _fast(model)
+    decoder, text = fast.decoder, model.model.language_model
+    assert decoder is not None
+    embeds = torch.randn(1, 1500, 512, device="cuda:0", dtype=torch.bfloat16)
+    places = torch.randint(0, 900, (3, 1, 1500), device="cuda:0")
+    inputs = _inputs(model, FIRST, frames=2)
+    _by_fast(fast, inputs, 8)
+    ((_, kept),) = fast.conversations
+    kept = kept.resized(2048, keep=0)
+    with torch.inference_mode():
+        expected = model.lm_head(
+            text(inputs_embeds=embeds, position_ids=places).last_hidden_state[:, -1]
+        )
+        for start, end in ((0, 600), (600, 601), (601, 700), (700, 1500)):
+            told = {
+                "inputs_embeds": embeds[:, start:end],
+                "position_ids": places[..., start:end],
+            }
+            last = decoder.read(told, kept, lambda: None)
+            kept.ids += range(start, end)
+        found = decoder.finish(last)
+    assert _distance(found.float(), expected.float()) < NOISE
+
+
+def test_steps_by_graph_are_steps_by_reading(model: Any) -> None:
+    """The same logits from a replayed graph and from a chunk of one token."""
+    fast = _fast(model)
+    decoder = fast.decoder
+    assert decoder is not None
+    inputs = _inputs(model, FIRST, frames=2)
+    _by_fast(fast, inputs, 64)
+    ((_, kept),) = fast.conversations
+    by_hand = kept.resized(kept.room, keep=len(kept.ids))
+    token = torch.tensor([123], device="cuda:0")
+    with torch.inference_mode():
+        run = decoder.run(kept)
+        run.start(token)
+        for _ in range(5):
+            place = len(by_hand.ids) + by_hand.shift
+            told = {
+                "inputs_embeds": decoder.text.embed_tokens(token.view(1, 1)),
+                "position_ids": torch.full((3, 1, 1), place, device="cuda:0"),
+            }
+            expected = decoder.finish(decoder.read(told, by_hand, lambda: None))
+            by_hand.ids.append(int(token))
+            run.token.copy_(token)
+            run.step()
+            assert run.logits is not None
+            assert _distance(run.logits.float(), expected.float()) < NOISE
+            token = expected.argmax(dim=-1)
+
+
+def test_away_and_back(model: Any) -> None:
+    fast = _fast(model)
+    _by_fast(fast, _inputs(model, FIRST), 8)
+    fast.conversations.limit = 0
+    _by_fast(fast, _inputs(model, FIRST), 8)
+    assert not list(fast.conversations)
+    (_, away), *_ = fast.away
+    assert away.keys[0].device.type == "cpu"
+    inputs = _inputs(model, SECOND)
+    _good(model, inputs, _by_fast(fast, inputs, 16))
+
+
+def test_another_video_with_the_same_words(model: Any) -> None:
+    fast = _fast(model)
+    for seed in (0, 1, 0):
+        inputs = _inputs(model, FIRST, seed=seed)
+        reply = _by_fast(fast, inputs, 16, video=seed)
+        _good(model, inputs, reply)
+        assert _regret(model, _inputs(model, FIRST, seed=1 - seed), reply) > SMALL
+
+
+@two_devices
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_layers_on_two_devices(first: int, model: Any) -> None:
+    from accelerate import dispatch_model
+
+    divided = copy.deepcopy(model)
+    places: dict[str, Any] = {"model.visual": 0, "model.language_model.embed_tokens": 0}
+    for number in range(4):
+        places[f"model.language_model.layers.{number}"] = 0 if number < first else 1
+    places |= {"model.language_model.norm": 1, "model.language_model.rotary_emb": 1, "lm_head": 1}
+    divided = dispatch_model(divided, places)
+    fast = Fast.of(divided, kept_bytes=PLENTY, away_bytes=PLENTY)
+    assert fast is not None
+    assert fast.decoder is not None
+    assert len(fast.decoder.stages) == 2
+    for words in (FIRST, SECOND, OTHER):
+        inputs = _inputs(model, words)
+        _good(model, inputs, _by_fast(fast, inputs, 24))
+    fast.conversations.shrink(0)
