@@ -75,6 +75,7 @@ def main() -> None:
         lines.append(line)
 
     gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    say("## Answering on a GPU\n")
     say(f"{' and '.join(gpus)}. {machine('torch', 'transformers', 'accelerate')}.\n")
     work = _peaks if options.peaks else _speeds
     for line in work(options):
@@ -227,7 +228,10 @@ def _speeds(options: argparse.Namespace) -> Iterator[str]:
 
     for name in options.models.split(","):
         model = random_model(name)
-        yield f"### Qwen2.5-VL-{name} shapes\n"
+        yield (
+            f"### Qwen2.5-VL-{name} shapes, random weights, frames of 252x448; "
+            "from patches on the GPU\n"
+        )
         yield "| frames | prompt | how | first token | tokens/s | peak over the weights |"
         yield "|---|---|---|---|---|---|"
         counts = [int(text) for text in options.frames.split(",")]
