@@ -46,7 +46,7 @@ class LocalEngine:
         self._fast = Fast.of(model, kept_bytes=kept, away_bytes=away)
         self.execution = execution_of(self._fast, execution)
         if self._fast is not None and self._fast.decoder is not None:
-            threading.Thread(target=self._fast.warm_up, daemon=True).start()
+            threading.Thread(target=_warm_up, args=(self._fast,), daemon=True).start()
         self._line = Line((0,))  # one turn
         self._stop: threading.Event = threading.Event()  # of the request under way
         self._watch_layers()
@@ -239,6 +239,15 @@ def _next(
         if worker.is_alive() or not events.empty():
             return Progress(stage="thinking")
         return RuntimeError("The thread that runs the model ended without a word.")
+
+
+def _warm_up(fast: Fast) -> None:
+    """Beside the first questions; without it they only take longer."""
+    try:
+        fast.warm_up()
+    except Exception as error:  # a GPU with no room left for it, a compiler that is not there
+        log.warning("Not all could be set up in advance: %s", _short(error))
+        _free_memory()
 
 
 def _budgets(model: Any, devices: tuple[Device, ...]) -> tuple[int, int]:
