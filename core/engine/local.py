@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import queue
 import resource
 import sys
@@ -23,6 +24,7 @@ from core.planning.memory import AS_STORED, Execution
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 0.3
 
 
