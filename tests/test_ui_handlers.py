@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from core.engine.base import Finished
 from core.planning import DEMO_MODEL, ModelCard, load_card
 from fake_engine import FakeEngine, wait_until
 from tiny_checkpoint import write_tiny_checkpoint
@@ -149,6 +150,23 @@ def test_rates_follow_what_was_measured(handlers: Handlers) -> None:
     asked(handlers, session, "What happens?")
     handlers.follow(session, VALUES, "")
     assert not session.foreseen.estimate.seconds.rough
+
+
+def test_a_reused_prompt_says_nothing_of_how_long_a_fresh_one_takes(handlers: Handlers) -> None:
+    session = opened(handlers)
+    assert session.foreseen is not None
+    common: dict[str, Any] = {
+        "prompt_tokens": 900,
+        "reply_tokens": 10,
+        "tokens_per_second": 50.0,
+        "peak_bytes": (0,),
+        "reason": "end",
+    }
+    handlers._learn(session.foreseen, Finished(seconds_to_first_token=2.0, **common))
+    fresh = handlers.follow(session, VALUES, "")["meter"]
+    reused = Finished(seconds_to_first_token=0.05, reused_tokens=880, **common)
+    handlers._learn(session.foreseen, reused)
+    assert handlers.follow(session, VALUES, "")["meter"] == fresh
 
 
 def test_sessions_are_apart_and_forgotten_when_closed_or_idle() -> None:

@@ -212,16 +212,18 @@ class Handlers:
     def _learn(self, foreseen: Foreseen, finished: Finished) -> None:
         """Put the measured rates in the place of the foretold ones.
 
-        An answer that was stopped before its first word measured nothing but the stop.
+        An answer that was stopped before its first word measured nothing but the stop, and one
+        that reused what was read before says only how fast replies are.
         """
         if not finished.reply_tokens:
             return
+        fresh = not finished.reused_tokens
         seconds = foreseen.estimate.seconds
         looking = finished.seconds_to_first_token - finished.read_seconds
         speed = finished.tokens_per_second
         self.rates = self.rates.corrected(
-            read=finished.read_seconds / seconds.read if seconds.read else None,
-            prompt=looking / (seconds.vision + seconds.prefill),
+            read=finished.read_seconds / seconds.read if seconds.read and fresh else None,
+            prompt=looking / (seconds.vision + seconds.prefill) if fresh else None,
             per_token=1 / speed / seconds.per_token if speed else None,
         )
 
