@@ -313,7 +313,7 @@ class Fast:
         max_new_tokens: int,
         streamer: Any,
     ) -> None:
-        """Token after token; each is shown while the next is already worked out."""
+        """Token after token; each is shown, and may end it, before the next is worked out."""
         config = self._model.generation_config
         ends = ends_of(config)
         picker = Picker(config, ids, max_new_tokens, logits.device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -10,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.errors import Cancelled, VideoError
-from core.video.budget import BASE_SECONDS, read_bytes
+from core.video.budget import BASE_SECONDS, read_bytes, usable_threads
 from core.video.info import VideoInfo
 from core.video.profile import Profile
 from core.video.request import Task
@@ -20,7 +19,6 @@ from core.video.wire import info_to_json
 USUAL_SECONDS = 22.0  # for videos of up to half an hour
 USUAL_DURATION_SECONDS = 1800.0
 MOST_SECONDS = 120.0
-MOST_THREADS = 8
 BACKGROUND = Sandbox(workers=1)  # apart, so that nobody waits for frames behind a profile
 
 
@@ -72,8 +70,7 @@ def budget_seconds_for(info: VideoInfo) -> float:
 def _messages(
     info: VideoInfo, budget_seconds: float, stop: threading.Event | None
 ) -> Generator[dict[str, Any], None, None]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = min(cores or 1, MOST_THREADS)
+    threads = usable_threads()
     assert info.path is not None
     task = Task(
         job="profile",

@@ -7,6 +7,7 @@ slower than a desktop of 2020, which decodes some 1,000 megapixels a second.
 from __future__ import annotations
 
 import bisect
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ SCALED_PIXELS_PER_SECOND = 10e6
 PASSED_PIXELS_PER_SECOND = 400e6
 
 MIB = 2**20
+MOST_THREADS = 8  # each holds the reference pictures of a decoder
 BASE_BYTES = 1536 * MIB
 PROBE_BYTES = 3072 * MIB  # the size of the picture is not known yet
 THREAD_BYTES = 160 * MIB  # its stack, and the arena that malloc reserves for it
@@ -30,6 +32,12 @@ KEPT_PICTURES = 20  # a decoder keeps up to 16 references
 # libraries that set aside more address space than they use
 READER_BYTES = {"torchcodec": 8192 * MIB, "decord": 4096 * MIB}
 SHARE_OF_FREE_MEMORY = 0.8
+
+
+def usable_threads() -> int:
+    """How many may decode at once: the cores this process may use, within MOST_THREADS."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, MOST_THREADS)
 
 
 def probe_seconds(file_bytes: int) -> float:

@@ -5,7 +5,6 @@ Both happen in a decoding process (sandbox.py); nothing of a file is decoded in 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -34,7 +33,6 @@ READERS = {
     "decord": "core.video.decord",
 }
 DEFAULT_READER = "pyav"
-MOST_THREADS = 8  # each holds the reference pictures of a decoder
 
 
 class Reader(Protocol):
@@ -143,8 +141,7 @@ def _task(info: VideoInfo, wanted: Sequence[int], *, height: int, width: int, re
             f"{info.frame_count:,} of {info.path.name}, which are counted from 0.",
             remedy="Plan the frames again from what the file is now.",
         )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = min(cores or 1, MOST_THREADS)
+    threads = budget.usable_threads()
     return Task(
         job="read",
         arguments={

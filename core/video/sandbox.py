@@ -16,13 +16,13 @@ from collections.abc import Generator
 from typing import Any
 
 from core.errors import Cancelled
+from core.video.budget import usable_threads
 from core.video.buffer import Buffer
 from core.video.process import Worker
 from core.video.request import DiedWaitingError, Request, Task
 
 log = logging.getLogger(__name__)
 
-MOST_WORKERS = 8
 MOST_REQUESTS = 200  # then a worker is replaced, whatever it has leaked
 MOST_RESIDENT_BYTES = 512 * 2**20
 POLL_SECONDS = 0.03
@@ -33,9 +33,8 @@ class Sandbox:
 
     def __init__(self, *, entry: str = "core.video.jobs", workers: int | None = None) -> None:
         """``entry`` names the module with JOBS and IMPORTS; ``workers`` may be busy at once."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         self._entry = entry
-        self._most = workers or max(2, min(cores or 1, MOST_WORKERS))
+        self._most = workers or max(2, usable_threads())
         self._forget()
 
     def _forget(self) -> None:
