@@ -48,7 +48,9 @@ class LocalEngine:
         self._fast = Fast.of(model, kept_bytes=kept, away_bytes=away)
         self.execution = execution_of(self._fast, execution)
         if self._fast is not None and self._fast.decoder is not None:
-            threading.Thread(target=_warm_up, args=(self._fast,), daemon=True).start()
+            threading.Thread(
+                target=_warm_up, args=(self._fast,), name="set-up", daemon=True
+            ).start()
         self._line = Line((0,))  # one turn
         self._stop: threading.Event = threading.Event()  # of the request under way
         self._watch_layers()
