@@ -172,7 +172,7 @@ def ask(
     if preset is not None:
         settings = with_preset(preset, settings, card)
     execution = _execution(precision, quantize, placement)
-    check_precision(execution)
+    check_precision(execution, card)
     there = with_host(choose_devices(devices, max_memory))
     turns = [Turn("user", question)]
     foreseen = foresee_alone(info, settings, card, turns, devices=there, execution=execution)

@@ -11,7 +11,6 @@ from asking_by_hand import ask, ending, said
 from core.engine.loading import choose_devices, draw, load_engine, load_held, with_host
 from core.engine.local import LocalEngine
 from core.engine.mapping import device_map
-from core.engine.quantizing import apart, check_precision, library
 from core.engine.replicas import Replicas
 from core.errors import MemoryOverflow, SettingsError
 from core.planning import Device, load_card
@@ -19,7 +18,6 @@ from core.planning.machine import processor
 from core.planning.memory import Execution
 
 HALVES = (range(1), range(1, 2))
-needs_no_library = pytest.mark.skipif(library() is not None, reason="a library is installed")
 
 
 def _parts(count: int) -> tuple[Device, ...]:
@@ -79,30 +77,6 @@ def test_the_machine_stands_behind_its_gpus() -> None:
     gpu = Device(name="cuda:0", kind="cuda", model="L4", capacity_bytes=2**34)
     assert [each.name for each in with_host((gpu,))] == ["cuda:0", "cpu"]
     assert with_host((processor(),)) == (processor(),)
-
-
-def test_only_layers_are_packed(tiny_model: Path) -> None:
-    """As the forecast counts it: tower, embeddings and head stay as they are."""
-    model = draw(load_card(tiny_model))
-    left = tuple(f"{name}." for name in apart(model))
-    packed = [name for name, _ in model.named_parameters() if not name.startswith(left)]
-    assert packed
-    assert {name.rpartition("layers.")[0] for name in packed} == {"model.language_model."}
-
-
-@needs_no_library
-@pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_packing_without_a_library_is_refused_by_name(precision: str, tiny_model: Path) -> None:
-    execution = Execution(precision=precision)
-    with pytest.raises(SettingsError, match=f"{precision} needs bitsandbytes or torchao") as found:
-        load_engine(load_card(tiny_model), device="cpu", execution=execution)
-    assert found.value.remedy == "pip install bitsandbytes"
-
-
-def test_what_only_estimates_know_is_refused() -> None:
-    with pytest.raises(SettingsError, match="cannot be loaded as fp8") as found:
-        check_precision(Execution(precision="fp8"))
-    assert "int4" in found.value.remedy
 
 
 @pytest.mark.parametrize("device", ["cpu,cpu", "cuda:99,cuda:98", "cpu,"])

@@ -103,6 +103,71 @@ def write_tiny_checkpoint(
     return folder
 
 
+# Large enough that weights of the layers are most of it: kind -> (text config, vision config).
+SMALL_TEXT = {
+    "hidden_size": 1024,
+    "intermediate_size": 2816,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 32768,
+    "tie_word_embeddings": False,
+    "rope_parameters": {
+        "rope_type": "default",
+        "mrope_section": [16, 24, 24],
+        "rope_theta": 1e6,
+    },
+}
+SMALL_VISION = {"depth": 4, "num_heads": 4, "patch_size": 16, "out_hidden_size": 1024}
+SMALL: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "qwen2_5_vl": (
+        SMALL_TEXT,
+        {
+            **SMALL_VISION,
+            "hidden_size": 320,
+            "intermediate_size": 856,
+            "fullatt_block_indexes": [1],
+        },
+    ),
+    "qwen3_vl": (
+        {**SMALL_TEXT, "head_dim": 128},
+        {
+            **SMALL_VISION,
+            "hidden_size": 288,
+            "intermediate_size": 1076,
+            "num_position_embeddings": 2304,
+            "deepstack_visual_indexes": [0, 1],
+        },
+    ),
+}
+
+
+def write_small_checkpoint(folder: Path, kind: str) -> Path:
+    """Random weights in bfloat16, one of SMALL; all else is the tiny one's."""
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    write_tiny_checkpoint(folder)
+    tiny = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text, vision = SMALL[kind]
+    ends = {key: tiny["text_config"][key] for key in ("eos_token_id", "pad_token_id", "vocab_size")}
+    ids = {name: tiny[name] for name in ("image_token_id", "video_token_id")}
+    ids |= {name: tiny[name] for name in ("vision_start_token_id", "vision_end_token_id")}
+    config = AutoConfig.for_model(
+        kind,
+        text_config={**text, **ends, "bos_token_id": None},
+        vision_config=vision,
+        tie_word_embeddings=False,
+        **ids,
+    )
+    torch.manual_seed(0)
+    model = AutoModelForImageTextToText.from_config(config).to(torch.bfloat16)
+    model.generation_config.eos_token_id = None
+    model.generation_config.pad_token_id = ends["pad_token_id"]
+    model.save_pretrained(folder)
+    return folder
+
+
 def _write_tokenizer(folder: Path) -> dict[str, int]:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 

@@ -69,7 +69,8 @@ class Fast:
     def of(model: Any, *, kept_bytes: int, away_bytes: int) -> Fast | None:
         """For classes whose text layers take embeddings and see all that was before.
 
-        None for others, and where weights are packed or wait in the machine's memory.
+        None for others, and where weights wait in the machine's memory. Packed ones have no
+        decoder: their tokens go through the model's own layers.
         """
         text = getattr(getattr(model, "model", None), "language_model", None)
         layers = getattr(text, "layers", ())
@@ -82,7 +83,7 @@ class Fast:
             or not hasattr(model, "lm_head")
             or not hasattr(text, "rotary_emb")
             or not getattr(text, "_supports_attention_backend", False)
-            or any(each.is_meta or not each.is_floating_point() for each in model.parameters())
+            or any(each.is_meta for each in model.parameters())
         ):
             return None
         attention.register()

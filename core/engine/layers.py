@@ -77,7 +77,7 @@ def shape_of(layer: Any) -> Shape | None:
     if not NEEDED <= names <= ALLOWED or getattr(layer.self_attn, "sliding_window", None):
         return None
     linear = all(
-        type(each) is torch.nn.Linear
+        type(each) is torch.nn.Linear and type(each.weight) is torch.nn.Parameter  # no packed one
         for each in (*_projections(layer), layer.mlp.down_proj, layer.self_attn.o_proj)
     )
     acts_like_silu = type(layer.mlp.act_fn).__name__ in ("SiLU", "SiLUActivation")

@@ -9,7 +9,7 @@ from typing import Any
 from core.engine.base import Engine
 from core.engine.local import LocalEngine
 from core.engine.mapping import device_map
-from core.engine.quantizing import check_precision, packed
+from core.engine.quantizing import check_precision, packed, unpacked_dtype
 from core.engine.replicas import Replicas
 from core.errors import CheckpointError, FramewiseError, MemoryOverflow, SettingsError
 from core.planning.card import ModelCard
@@ -40,7 +40,7 @@ def load_engine(
         CheckpointError: the weights or the processor's files cannot be loaded.
         MemoryOverflow: it does not fit.
     """
-    check_precision(execution)
+    check_precision(execution, card)
     there = with_host(choose_devices(device, max_memory))
     return load_held(card, *hold(card, there, execution))
 
@@ -53,7 +53,7 @@ def load_held(card: ModelCard, devices: tuple[Device, ...], execution: Execution
     """
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # nvidia-smi's, whose numbers we use
-    check_precision(execution)
+    check_precision(execution, card)
     if place_held(execution.layers or (), devices).mode != "replicas":
         return _load(card, devices, execution)
     engines: list[Engine] = []
@@ -113,7 +113,7 @@ def _load(card: ModelCard, devices: tuple[Device, ...], execution: Execution) ->
 
     try:
         processor = AutoProcessor.from_pretrained(card.source)
-        model = _model(card, devices, execution)
+        model = load_model(card, devices, execution)
     except torch.OutOfMemoryError as error:
         raise MemoryOverflow(
             f"{card.name} does not fit: {error}", remedy="Choose a smaller model or more memory."
@@ -129,23 +129,27 @@ def _load(card: ModelCard, devices: tuple[Device, ...], execution: Execution) ->
     return LocalEngine(card, model.eval(), processor, devices, execution)
 
 
-def _model(card: ModelCard, devices: tuple[Device, ...], execution: Execution) -> Any:
+def load_model(card: ModelCard, devices: tuple[Device, ...], execution: Execution) -> Any:
     """The model, every weight where it belongs; what enters it goes to the first device."""
     import torch
     from transformers import AutoModelForImageTextToText
 
-    first = devices[0].name
-    dtype = run_dtype(card, devices[0], execution)
-    quantised = execution.precision in QUANTISED
-    options: dict[str, Any] = {
-        "dtype": getattr(torch, card.dtype if quantised else dtype),
-        "device_map": {"": first},
-    }
-    if len(devices) == 1 and not quantised:
+    first, precision = devices[0].name, execution.precision
+    if precision in QUANTISED:
+        dtype = unpacked_dtype(card)
+    else:
+        dtype = run_dtype(card, devices[0], execution)
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "device_map": {"": first}}
+    if len(devices) == 1 and precision not in QUANTISED:
         return AutoModelForImageTextToText.from_pretrained(card.source, **options)
     drawn = draw(card)
-    if quantised:
-        options["quantization_config"] = packed(drawn, execution.precision)
+    if precision in QUANTISED:
+        if getattr(drawn.config, "quantization_config", None) is not None:
+            raise SettingsError(
+                f"The weights of {card.name} are packed already.",
+                remedy=f"Leave {precision} out.",
+            )
+        options["quantization_config"] = packed(drawn, precision, options["dtype"])
     if len(devices) > 1:
         names = [each.name for each in devices]
         options["device_map"] = device_map(drawn, execution.layers or (), names)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core.engine.base import Event, Finished, FramesNeeded, Progress, Request, Started
 from core.engine.fast import Fast, execution_of
 from core.engine.preparing import Preparer
+from core.engine.quantizing import held_bytes
 from core.engine.reply import Either, Reply
 from core.engine.waiting import Line, Ticket
 from core.errors import Cancelled, CheckpointError, ContextOverflow, MemoryOverflow
@@ -260,7 +261,7 @@ def _budgets(model: Any, devices: tuple[Device, ...]) -> tuple[int, int]:
     Half of what the weights leave of the GPUs (a request that needs it has it), an eighth of the
     machine's memory beside them; where there is no GPU, a quarter of what the weights leave.
     """
-    weights = sum(each.nbytes for each in model.parameters())
+    weights = sum(held_bytes(each) for each in model.parameters())
     gpus = [each.capacity_bytes for each in devices if each.kind == "cuda"]
     if gpus:
         return max(0, sum(gpus) - weights) // 2, processor().capacity_bytes // 8

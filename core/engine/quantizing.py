@@ -1,23 +1,51 @@
-"""Weights packed into fewer bytes while they are loaded, by a library where one is installed."""
+"""Weights packed into fewer bytes while they are loaded: by which library, and whether it can."""
 
 from __future__ import annotations
 
-import importlib.util
-from typing import Any
+import importlib
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from core.engine.mapping import device_map
 from core.errors import SettingsError
-from core.planning.memory import QUANTISED, Execution
+from core.planning.card import ModelCard
+from core.planning.memory import QUANTISED, Execution, has_experts
 
-LIBRARIES = ("bitsandbytes", "torchao")
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """What packs weights.
+
+    Attributes:
+        name: of the package and of its module.
+        least: the oldest version that transformers takes.
+    """
+
+    name: str
+    least: tuple[int, ...]
+
+
+# One for each precision, on processors as on GPUs. torchao's int8 leaves activations as they are,
+# where bitsandbytes makes float16 of bfloat16, whose range is smaller. Its int4 needs kernels of a
+# third library, or else widths of multiples of 1,024, padded where they are none.
+LIBRARIES = {
+    "int8": Library(name="torchao", least=(0, 15)),
+    "int4": Library(name="bitsandbytes", least=(0, 46, 1)),
+}
 LOADABLE = ("fp32", "bf16", "fp16", *QUANTISED)
+HALVES = ("bfloat16", "float16")
 
 
-def check_precision(execution: Execution) -> None:
+def check_precision(execution: Execution, card: ModelCard | None = None) -> None:
     """Refuse before anything is loaded what weights cannot be held in here.
 
     Raises:
-        SettingsError: an estimate knows the precision, but nothing here can load it.
+        SettingsError: an estimate knows the precision, but nothing here can load it, or not this
+            model in it.
     """
     precision = execution.precision
     if precision is None:
@@ -27,36 +55,85 @@ def check_precision(execution: Execution) -> None:
             f"Weights cannot be loaded as {precision}.",
             remedy=f"Choose one of: {', '.join(LOADABLE)}.",
         )
-    if precision in QUANTISED and library() is None:
+    if precision not in QUANTISED:
+        return
+    if card is not None and has_experts(card):
         raise SettingsError(
-            f"{precision} needs bitsandbytes or torchao, and neither is installed.",
-            remedy="pip install bitsandbytes",
+            f"{card.name} is a mixture of experts, whose weights cannot be packed as {precision}.",
+            remedy="Leave --quantize and --precision out, or choose a checkpoint without experts.",
         )
+    check_library(precision)
 
 
-def library() -> str | None:
-    """The library that packs weights, of those installed."""
-    return next((name for name in LIBRARIES if importlib.util.find_spec(name)), None)
+def check_library(precision: str) -> None:
+    """Whether weights can be packed as ``precision`` here.
+
+    Raises:
+        SettingsError: the library for it is missing, too old, or does not load.
+    """
+    library = LIBRARIES[precision]
+    least = ".".join(map(str, library.least))
+    remedy = f'pip install "{library.name}>={least}"'
+    try:
+        found = version(library.name)
+    except PackageNotFoundError:
+        raise SettingsError(
+            f"{precision} needs {library.name}, which is not installed.", remedy=remedy
+        ) from None
+    if _numbers(found) < library.least:
+        raise SettingsError(
+            f"{precision} needs {library.name} {least} or newer; {found} is installed.",
+            remedy=remedy,
+        )
+    try:
+        importlib.import_module(library.name)
+    except Exception as error:  # it brings kernels that may not suit this torch or this machine
+        said = " ".join(str(error).split())[:200]
+        raise SettingsError(
+            f"{precision} needs {library.name}, and {found} does not load: {said}",
+            remedy="Install a version of it that suits this torch, or leave --quantize out.",
+        ) from error
 
 
-def packed(model: Any, precision: str | None) -> Any:
-    """transformers' settings for packed layers; all else stays as the forecast counts it."""
-    import torch
-    from transformers import BitsAndBytesConfig, TorchAoConfig
+def _numbers(text: str) -> tuple[int, ...]:
+    """``"0.18.0+cpu"`` -> ``(0, 18, 0)``."""
+    found: list[int] = []
+    for part in text.partition("+")[0].split("."):
+        if not part.isdigit():
+            break
+        found.append(int(part))
+    return tuple(found)
 
+
+def unpacked_dtype(card: ModelCard) -> str:
+    """What is not packed is held in half precision, as the forecast counts it."""
+    return card.dtype if card.dtype in HALVES else "bfloat16"
+
+
+def packed(model: Any, precision: str, dtype: torch.dtype) -> Any:
+    """transformers' settings for packed layers; all else stays as the forecast counts it.
+
+    Args:
+        model: drawn without weights.
+        precision: one of QUANTISED.
+        dtype: of all else, and of the products.
+    """
     left = apart(model)
-    if library() == "bitsandbytes":
-        return BitsAndBytesConfig(
-            load_in_8bit=precision == "int8",
-            load_in_4bit=precision == "int4",
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_compute_dtype=torch.bfloat16,
-            llm_int8_skip_modules=left,
-        )
-    from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
+    if LIBRARIES[precision].name == "torchao":
+        from torchao.quantization import Int8WeightOnlyConfig
+        from transformers import TorchAoConfig
 
-    packing = Int8WeightOnlyConfig() if precision == "int8" else Int4WeightOnlyConfig()
-    return TorchAoConfig(packing, modules_to_not_convert=left)
+        return TorchAoConfig(
+            Int8WeightOnlyConfig(set_inductor_config=False), modules_to_not_convert=left
+        )
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=left,
+    )
 
 
 def apart(model: Any) -> list[str]:
@@ -64,3 +141,12 @@ def apart(model: Any) -> list[str]:
     count = model.config.get_text_config().num_hidden_layers
     places = device_map(model, [range(0), range(count), range(0)], ["before", "layers", "after"])
     return [name for name, place in places.items() if place != "layers"]
+
+
+def held_bytes(weight: torch.Tensor) -> int:
+    """What a weight takes, packed ones with their scales; ``nbytes`` tells what they stand for."""
+    parts = getattr(weight, "__tensor_flatten__", None)
+    if parts is not None:  # torchao: a tensor made of tensors
+        return sum(held_bytes(getattr(weight, name)) for name in parts()[0])
+    state = getattr(weight, "quant_state", None)  # bitsandbytes
+    return int(weight.nbytes) + (0 if state is None else int(state.absmax.nbytes))

@@ -12,7 +12,7 @@ from core.planning.card import ModelCard
 from core.planning.families import Route
 from core.planning.forecast import AS_STORED, Estimate, Execution, count_text, estimate
 from core.planning.machine import Device
-from core.planning.memory import QUANTISED
+from core.planning.memory import QUANTISED, has_experts
 from core.planning.plan import Plan, make_plan
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
@@ -79,7 +79,7 @@ def _packed(
     execution: Execution,
 ) -> str:
     """The mildest quantisation with which something fits, as words for a remedy."""
-    if devices[0].kind != "cuda" or execution.precision in QUANTISED:
+    if devices[0].kind != "cuda" or execution.precision in QUANTISED or has_experts(card):
         return ""
     for precision in QUANTISED:
         smaller = replace(execution, precision=precision, layers=None)

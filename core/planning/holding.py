@@ -12,6 +12,7 @@ from core.planning.memory import (
     QUANTISED,
     Execution,
     Load,
+    has_experts,
     load_of,
     run_dtype,
     weight_bytes,
@@ -83,6 +84,7 @@ def _refusal(card: ModelCard, devices: tuple[Device, ...], execution: Execution)
         for precision in QUANTISED
         if there[0].kind == "cuda"
         and execution.precision not in QUANTISED
+        and not has_experts(card)
         and _found(card, there, replace(execution, precision=precision))
     ]
     needed = weight_bytes(card, there[0], execution)
