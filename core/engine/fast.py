@@ -15,26 +15,20 @@ from core.engine import attention
 from core.engine.decoding import Decoder, position_axes
 from core.engine.keeping import Conversation, Shelf, room_for, shared_length
 from core.engine.picking import Picker, ends_of
-from core.engine.tower import CHUNK_PATCHES, Tower, speed_up
-from core.planning.memory import AS_STORED, Execution
+from core.engine.tower import Tower, speed_up
+from core.planning.memory import AS_STORED, PREFILL_CHUNK_TOKENS, Execution
 
 if TYPE_CHECKING:
     import torch
 
-CHUNK_TOKENS = 8192
+CHUNK_TOKENS = PREFILL_CHUNK_TOKENS
 SET_UP_TOKENS = 65536
 VISION_SHARE = 4  # of what may be kept, one part in so many is for what the tower saw
 
 
 def execution_of(fast: Fast | None, execution: Execution = AS_STORED) -> Execution:
     """How a model is run that way, as far as the forecast of memory goes."""
-    if fast is None:
-        return execution
-    return replace(
-        execution,
-        prefill_chunk_tokens=CHUNK_TOKENS,
-        tower_chunk_patches=CHUNK_PATCHES if fast.tower is not None else None,
-    )
+    return replace(execution, in_chunks=fast is not None and fast.tower is not None)
 
 
 class _Heard(Exception):
