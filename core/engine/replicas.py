@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +15,10 @@ from core.planning.machine import Device
 from core.planning.memory import Execution
 
 HEARTBEAT_SECONDS = 0.3
+# Replicas are threads of one process. One that reads a prompt keeps Python busy for seconds; one
+# that writes needs it for a moment each token, and would wait these seconds for it (5 ms by
+# default, which is as long as a token takes).
+SWITCH_SECONDS = 0.0005
 STOPPED = Finished(
     prompt_tokens=0,
     reply_tokens=0,
@@ -38,6 +43,8 @@ class Replicas:
         if not engines:
             raise SettingsError("There are no replicas.", remedy="Give at least one engine.")
         self.engines = tuple(engines)
+        if len(self.engines) > 1:
+            sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         self._line = Line([each for each in engines for _ in range(each.capacity)])
 
     @property
