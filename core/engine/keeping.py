@@ -51,17 +51,26 @@ class Conversation:
         return sum(each.nbytes for each in (*self.keys, *self.values))
 
     def resized(
-        self, tokens: int, *, keep: int, places: Sequence[torch.device] | None = None
+        self,
+        tokens: int,
+        *,
+        keep: int,
+        places: Sequence[torch.device] | None = None,
+        spend: bool = False,
     ) -> Conversation:
         """A copy with ``tokens`` of room and the first ``keep`` tokens read.
 
-        Each layer stays on its device, or goes to its place.
+        Each layer stays on its device, or goes to its place. ``spend`` lets this one's buffers go
+        one by one, so that there is never more than one layer twice.
         """
         at = [each.device for each in self.keys] if places is None else places
-        keys, values = (
-            [_grown(each, tokens, keep, place) for each, place in zip(buffers, at, strict=True)]
-            for buffers in (self.keys, self.values)
-        )
+        pairs = [[*pair] for pair in zip(self.keys, self.values, strict=True)]
+        if spend:
+            self.keys = self.values = ()
+        for place, pair in zip(at, pairs, strict=True):
+            for number in range(2):
+                pair[number] = _grown(pair[number], tokens, keep, place)
+        keys, values = ([pair[number] for pair in pairs] for number in range(2))
         return Conversation(
             ids=self.ids[:keep], video=self.video, shift=self.shift, keys=keys, values=values
         )

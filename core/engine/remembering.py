@@ -45,17 +45,14 @@ class Remembered:
         number, shared = self._longest(ids, video, least)
         if number is None:
             return None
-        if number in self.away:
-            kept, places = self.away.pop(number), self.places
-        elif shared < len(self._here(number).ids):  # others may go on from where it is
-            kept, places = self.here.get(number), None
-        else:
-            kept, places = self.here.pop(number), None
-            if kept is not None and kept.room >= room:
-                return kept
+        shelf = self.here if number in self.here else self.away
+        departs = shelf is self.here and shared < len(self._here(number).ids)
+        kept = shelf.get(number) if departs else shelf.pop(number)  # others may go on from it
         assert kept is not None
+        if shelf is self.here and not departs and kept.room >= room:
+            return kept
         self.make_room(room)
-        return kept.resized(room, keep=shared, places=places)
+        return kept.resized(room, keep=shared, places=self.places, spend=not departs)
 
     def new(self, video: Hashable | None, room: int) -> Conversation:
         """An empty one, which others make room for."""
