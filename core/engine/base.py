@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Generator, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -142,5 +142,5 @@ class AnswersMany(Protocol):
 
     def stream_many(
         self, requests: Iterator[Request | None], *, stop: threading.Event
-    ) -> Iterator[tuple[int, Event | Failed]]:
+    ) -> Generator[tuple[int, Event | Failed]]:
         """Answer requests as they come, see core.engine.many.stream_many."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Generator, Hashable, Iterator
 from typing import Any
 
 from core.engine import room
@@ -92,7 +92,7 @@ class LocalEngine:
 
     def stream_many(
         self, requests: Iterator[Request | None], *, stop: threading.Event
-    ) -> Iterator[Told]:
+    ) -> Generator[Told]:
         """Several side by side where that gains; see core.engine.many.stream_many.
 
         They have the model together, and let those who asked meanwhile go first when they come to

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from core.engine.base import AnswersMany, Engine, Event, Failed, Progress, Request
 
@@ -12,7 +12,7 @@ Told = tuple[int, Event | Failed]
 
 def stream_many(
     engine: Engine, requests: Iterator[Request | None], *, stop: threading.Event
-) -> Iterator[Told]:
+) -> Generator[Told]:
     """Answer requests as they come; ``stop`` ends the replies under way and takes no more.
 
     Args:
@@ -35,7 +35,7 @@ def one_by_one(
     requests: Iterator[Request | None],
     *,
     stop: threading.Event,
-) -> Iterator[Told]:
+) -> Generator[Told]:
     """The same by an engine's ``stream``."""
     number = 0
     while not stop.is_set():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from core.engine.base import Engine, Event, Finished, Progress, Request
@@ -90,7 +90,7 @@ class Replicas:
 
     def stream_many(
         self, requests: Iterator[Request | None], *, stop: threading.Event
-    ) -> Iterator[Told]:
+    ) -> Generator[Told]:
         """Each takes the next request when it has room; see core.engine.many.stream_many.
 
         Beside requests that wait for a replica here, each replica sees to its own line.
