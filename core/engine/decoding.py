@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core.engine.attention import causal, has_kernels
+from core.engine.attention import causal
 from core.engine.keeping import Conversation
+from core.engine.kernels import has_kernels
 from core.engine.layers import Shape, Weights, after_attention, before_attention, join, shape_of
 
 if TYPE_CHECKING:
