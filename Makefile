@@ -40,7 +40,7 @@ $(VENV)/.app: $(BIN)/python requirements.txt constraints.txt
 	$(PIP) --requirement requirements.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.app requirements-dev.txt
+$(VENV)/.dev: $(VENV)/.app requirements-dev.txt requirements-quantize.txt
 	$(PIP) --requirement requirements-dev.txt
 	@touch $@
 

@@ -7,6 +7,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from core.engine.kernels import Way, ways
+from core.engine.live import lack_of_nvml
+from core.engine.quantizing import LIBRARIES, check_library
 from core.errors import SettingsError
 from core.planning.card import DEMO_MODEL
 from core.planning.machine import GIB, this_machine
@@ -28,7 +31,7 @@ PACKAGES = (
 )
 OPTIONAL = {
     **dict.fromkeys(["torchcodec", "decord"], "an alternative reader; PyAV is used"),
-    **dict.fromkeys(["bitsandbytes", "torchao"], "one of the two is needed for --quantize"),
+    **{each.name: f"--quantize {precision} needs it" for precision, each in LIBRARIES.items()},
     "nvidia-ml-py": "live memory use then comes from torch",
 }
 
@@ -42,7 +45,8 @@ def examine() -> dict[str, Any]:
         for name, found in versions.items()
         if found is None and name not in OPTIONAL
     ]
-    problems += _torch_problems(devices[0].kind == "cuda")
+    torch_problems = _torch_problems(devices[0].kind == "cuda")
+    problems += torch_problems or _library_problems()
     if not (DEMO_MODEL / "model.safetensors").is_file():
         problems.append(f"The demo model is missing from {DEMO_MODEL}: clone the repository again.")
     return {
@@ -51,6 +55,10 @@ def examine() -> dict[str, Any]:
         "packages": versions,
         "ffmpeg": _ffmpeg_version(),
         "readers": {name: _fault_of_reader(place) for name, place in READERS.items()},
+        "fast": [
+            {"name": each.name, "on": each.lack is None, "reason": each.lack}
+            for each in _fast_ways()
+        ],
         "devices": [
             {"name": each.name, "model": each.model, "memory": each.capacity_bytes}
             for each in devices
@@ -67,9 +75,24 @@ def report(found: dict[str, Any]) -> str:
     lines.append(f"FFmpeg {found['ffmpeg'] or 'missing'} (inside PyAV)")
     for name, fault in found["readers"].items():
         lines.append(fault or f"The reader {name} works.")
+    for each in found["fast"]:
+        lines.append(f"{each['name']}: " + ("on" if each["on"] else f"off ({each['reason']})"))
     for each in found["devices"]:
         lines.append(f"{each['name']}: {each['model']}, {each['memory'] / GIB:.1f} GiB")
     return "\n".join([*lines, *found["problems"]] + ([] if found["problems"] else ["All is well."]))
+
+
+def _fast_ways() -> tuple[Way, ...]:
+    """What is fast on this machine, or packed, or live; each on, or off with the reason."""
+    try:
+        found = ways()
+    except Exception:  # torch does not load, which is told among the problems
+        return ()
+    packing = (
+        Way(name=f"weights packed as {precision} ({each.name})", lack=_fault_of_packing(precision))
+        for precision, each in LIBRARIES.items()
+    )
+    return (*found, *packing, Way(name="live memory of GPUs from NVML", lack=lack_of_nvml()))
 
 
 def _torch_problems(has_gpu: bool) -> list[str]:
@@ -88,6 +111,23 @@ def _torch_problems(has_gpu: bool) -> list[str]:
             "or a newer driver."
         ]
     return []
+
+
+def _library_problems() -> list[str]:
+    """Where torchao is installed, transformers imports it, and fails where it does not load."""
+    fault = _fault_of_packing("int8")
+    if fault is None or "does not load" not in fault:
+        return []
+    return [f"transformers does not work beside torchao: {fault} pip uninstall torchao also helps."]
+
+
+def _fault_of_packing(precision: str) -> str | None:
+    """Why weights cannot be packed like this here, and what helps."""
+    try:
+        check_library(precision)
+    except SettingsError as error:
+        return f"{error.message} {error.remedy}"
+    return None
 
 
 def _fault_of_reader(place: str) -> str | None:

@@ -317,6 +317,16 @@ def test_doctor(framewise: Command) -> None:
     assert ("All is well." in words.out) == (not record["problems"])
 
 
+def test_doctor_says_what_is_fast_here(framewise: Command) -> None:
+    """What is on has no reason to be off, and the words say the same."""
+    fast = framewise("doctor", "--json").record["fast"]
+    assert len(fast) > 6
+    assert all(each["on"] == (each["reason"] is None) for each in fast)
+    words = framewise("doctor").out
+    for each in fast:
+        assert f"{each['name']}: " + ("on" if each["on"] else f"off ({each['reason']})") in words
+
+
 def test_an_estimate_of_numbers_is_arithmetic_alone(tiny_model: Path) -> None:
     """It imports neither torch nor a decoder nor the page's library, and takes milliseconds."""
     code = (

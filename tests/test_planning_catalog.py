@@ -24,6 +24,8 @@ OF_TEXT = {
     "vocab_size",
     "max_position_embeddings",
 }
+# Known to transformers from 5.21 on, which Python 3.10 does not get.
+NEWER = {"vision_use_head"}
 # No fields of every class, and in Gemma 4 told apart by layer; the weights show whether they hold.
 NOT_COMPARED = {
     "head_dim",
@@ -78,7 +80,7 @@ def _differences(given: dict[str, Any], real: PretrainedConfig) -> dict[str, Any
     """What ``real`` has not, or has otherwise; a misspelt key would be taken without a word."""
     known = {field.name for field in fields(type(real))} | {"model_type"}
     found: dict[str, Any] = {}
-    for key in given.keys() - NOT_COMPARED:
+    for key in given.keys() - NOT_COMPARED - (NEWER - known):
         value = getattr(real, key, None) if key in known else None
         if isinstance(given[key], dict):
             found |= _differences(given[key], value)

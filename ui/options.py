@@ -1,12 +1,12 @@
-"""The options that several commands have in common; knows nothing of what the commands do."""
+"""The options that commands have in common, in values; knows nothing of what the commands do."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import typing
 from collections.abc import Callable
+from dataclasses import Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,6 @@ import typer
 from core.planning.card import DEMO_MODEL
 from core.planning.memory import MODES, PRECISIONS, QUANTISED
 from core.planning.presets import PRESETS
-from core.planning.settings import Settings
 from core.video.reading import READERS
 
 Model = Annotated[str, typer.Option(help="A checkpoint folder, or a name on the Hugging Face hub.")]
@@ -47,32 +46,95 @@ FrameFormat = Annotated[str, typer.Option(help="Keep frames as jpeg, or as png: 
 DEMO = str(DEMO_MODEL)
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option for each field of Settings, and hand it the Settings."""
-    hints = typing.get_type_hints(Settings)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """Which model, and how its weights are held."""
+
+    model: Model = DEMO
+    devices: Devices = "auto"
+    placement: Placing = "auto"
+    max_memory: MaxMemory = None
+    precision: Precision = None
+    quantize: Quantize = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imagined(Loading):
+    """The same for what need not be here."""
+
+    model: Annotated[
+        str, typer.Option(help="A checkpoint folder or hub name; list shows those known offline.")
+    ] = DEMO
+    devices: Annotated[
+        str,
+        typer.Option(
+            help="Plan for these: 2x24GiB, 80GB, L4, 4xL4, 2xH200, or L4,T4; or for this "
+            "machine's: auto, cpu, cuda:0,cuda:2."
+        ),
+    ] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Where frames that were read are kept."""
+
+    frame_store: StoreFolder = None
+    no_frame_store: NoStore = False
+    frame_format: FrameFormat = "jpeg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """A video: a file, or numbers in its place."""
+
+    video: Annotated[Path | None, typer.Argument(help="A video file.")] = None
+    size: Annotated[str | None, typer.Option(help="Instead of a file: 1280x720.")] = None
+    duration: Annotated[float | None, typer.Option(help="Its length in seconds.")] = None
+    frame_rate: Annotated[float, typer.Option(help="Its frames a second.")] = 30.0
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for each field of the values that it takes, and hand it those.
+
+    A parameter whose type is a dataclass stands for such a value; its options take its place.
+    """
+    parameters = inspect.signature(command, eval_str=True).parameters.values()
+    values: dict[str, Any] = {
+        each.name: each.annotation for each in parameters if is_dataclass(each.annotation)
+    }
     options = [
+        option.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for each in parameters
+        for option in (_options(values[each.name]) if each.name in values else [each])
+    ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        for name, kind in values.items():
+            given[name] = kind(**{each.name: given.pop(each.name) for each in _options(kind)})
+        command(**given)
+
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in options}
+    return run
+
+
+def _options(kind: Any) -> list[inspect.Parameter]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return [
         inspect.Parameter(
             each.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=each.default,
-            annotation=Annotated[
-                str if each.name == "strategy" else hints[each.name],  # noqa: F821
-                typer.Option(help=each.metadata["meaning"]),
-            ],
+            annotation=_annotation(each, hints[each.name]),
         )
-        for each in dataclasses.fields(Settings)
-    ]
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "settings"
+        for each in fields(kind)
     ]
 
-    @functools.wraps(command)
-    def run(**values: Any) -> None:
-        chosen = {each.name: values.pop(each.name) for each in options}
-        command(settings=Settings(**chosen), **values)
 
-    run.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in [*own, *options]}
-    return run
+def _annotation(field: Field[Any], hint: Any) -> Any:
+    """What typer reads: fields of Settings have their meaning beside them."""
+    if "meaning" not in field.metadata:
+        return hint
+    taken = str if field.name == "strategy" else hint
+    return Annotated[taken, typer.Option(help=field.metadata["meaning"])]

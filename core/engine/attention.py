@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from core.engine.kernels import has_fused, has_kernels
+
 if TYPE_CHECKING:
     import torch
 
@@ -28,17 +30,6 @@ def register() -> None:
     AttentionMaskInterface.register(CAUSAL, _no_mask)
     AttentionInterface.register(PACKED, torch.compiler.disable(packed))  # type: ignore[no-untyped-call]
     AttentionMaskInterface.register(PACKED, _no_mask)
-
-
-def has_kernels(device: torch.device) -> bool:
-    """Whether torch can do variable lengths and offsets on this device."""
-    import torch
-
-    return (
-        device.type == "cuda"
-        and torch.version.hip is None
-        and torch.cuda.get_device_capability(device) >= (8, 0)
-    )
 
 
 def _no_mask(*_args: Any, **_options: Any) -> None:
@@ -87,14 +78,7 @@ def _kernels_serve(query: torch.Tensor) -> bool:
 
 
 def _has_fused(query: torch.Tensor) -> bool:
-    """cuDNN's kernels: 650 TFLOP/s on an H200, where FlashAttention 2 has 350."""
-    import torch
-
-    return (
-        torch.cuda.get_device_capability(query.device)[0] == 9
-        and query.shape[-1] <= 128
-        and (torch.backends.cudnn.version() or 0) >= 91000  # type: ignore[no-untyped-call]
-    )
+    return has_fused(query.device, query.shape[-1])
 
 
 def _on_any_device(

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from core.engine.attention import causal, has_kernels
+from core.engine.attention import causal
 from core.engine.keeping import Conversation
+from core.engine.kernels import has_kernels
 from core.engine.layers import Shape, Weights, after_attention, before_attention, join, shape_of
 from core.engine.positions import position_axes, settled, turns
 from core.engine.stepping import MOST_ROWS, Run

@@ -20,6 +20,13 @@ def in_use(devices: Sequence[Device]) -> tuple[int | None, ...]:
     return tuple(_of_gpu(each.name) if each.kind == "cuda" else _of_process() for each in devices)
 
 
+def lack_of_nvml() -> str | None:
+    """Why the driver is not asked; then torch tells, once it runs on a device."""
+    if importlib.util.find_spec("pynvml") is None:
+        return "nvidia-ml-py is not installed"
+    return None
+
+
 def _of_process() -> int | None:
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
@@ -31,7 +38,7 @@ def _of_process() -> int | None:
 def _of_gpu(name: str) -> int | None:
     """cuda:1 -> what is in use there, by NVML or else by torch."""
     number = int(name.partition(":")[2] or 0)
-    if importlib.util.find_spec("pynvml") is not None:
+    if lack_of_nvml() is None:
         return _by_nvml(number)
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():

@@ -114,7 +114,7 @@ class Preparer:
         )
         found = self._processor(
             text=[request.prompt],
-            videos=[pixels.to(device)],
+            videos=[[pixels.to(device)]],  # of the first text: some classes count them a text
             video_metadata=[told(frames)],
             do_sample_frames=False,
             do_resize=plan.measured is not None and plan.measured.resizes,

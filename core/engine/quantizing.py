@@ -124,7 +124,7 @@ def packed(model: Any, precision: str, dtype: torch.dtype) -> Any:
         from transformers import TorchAoConfig
 
         return TorchAoConfig(
-            Int8WeightOnlyConfig(set_inductor_config=False), modules_to_not_convert=left
+            Int8WeightOnlyConfig(version=2, set_inductor_config=False), modules_to_not_convert=left
         )
     from transformers import BitsAndBytesConfig
 

@@ -12,8 +12,9 @@ import logging
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from core.engine.attention import PACKED, has_kernels
+from core.engine.attention import PACKED
 from core.engine.keeping import Shelf
+from core.engine.kernels import has_kernels
 from core.planning.memory import TOWER_CHUNK_PATCHES
 
 if TYPE_CHECKING:

@@ -111,7 +111,7 @@ def _theirs(
     }
     shape = (info.frame_count, 3, info.height, info.width)
     words |= {
-        "videos": [torch.zeros(shape, dtype=torch.uint8, device=device)],
+        "videos": [[torch.zeros(shape, dtype=torch.uint8, device=device)]],  # as the engine asks
         "video_metadata": [metadata],
         "return_metadata": True,
         "return_tensors": "pt",
@@ -184,7 +184,8 @@ def _visual_token(processor: Any) -> int:
     if name.startswith("Molmo2"):
         return int(processor.tokenizer.convert_tokens_to_ids("<im_patch>"))
     pictures = name.startswith(("InternVL", "Glm4", "SmolVLM"))
-    return int(processor.image_token_id if pictures else processor.video_token_id)
+    token = processor.image_token if pictures else processor.video_token
+    return int(processor.tokenizer.convert_tokens_to_ids(token))
 
 
 def _metadata(info: VideoInfo) -> Any:

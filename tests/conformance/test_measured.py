@@ -23,6 +23,10 @@ Built = tuple[Any, ModelCard]
 
 @pytest.fixture(scope="module", params=list(UNLISTED))
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    import transformers
+
+    if not hasattr(transformers, UNLISTED[request.param].processor):
+        pytest.skip(f"transformers {transformers.__version__} does not know {request.param} yet")
     folder = tmp_path_factory.mktemp("unlisted") / request.param
     processor, card = unlisted_processor(UNLISTED[request.param], folder)
     return processor, measurable(card)

@@ -15,6 +15,7 @@ import torch
 
 from asking_by_hand import NEVER, ask, ending, request, said
 from core.engine import Started, Text
+from core.engine.kernels import WAYS, has_kernels, ways
 from core.engine.loading import load_engine
 from core.engine.local import LocalEngine
 from core.errors import MemoryOverflow
@@ -93,3 +94,12 @@ def test_real_out_of_memory_is_told_and_survived(engine: LocalEngine) -> None:
         del taken
         torch.cuda.empty_cache()
     assert ending(ask(engine, seconds=60.0, max_frames=100)).reply_tokens > 0
+
+
+def test_a_gpu_that_decodes_by_graphs_has_its_ways_on() -> None:
+    """What doctor reports is what the engine asks; an H200 lacks nothing."""
+    found = {each.name: each.lack for each in ways()}
+    assert len(found) == len(WAYS)
+    assert has_kernels(torch.device("cuda:0")) == (found["replies from CUDA graphs"] is None)
+    if torch.cuda.get_device_capability(0)[0] == 9:
+        assert set(found.values()) == {None}
