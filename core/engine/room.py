@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from core.engine.base import Request
 from core.planning.card import ModelCard
 from core.planning.machine import Device
@@ -53,6 +55,7 @@ def fits(
     devices: tuple[Device, ...],
     execution: Execution,
     kept_bytes: int,
+    free_on: Callable[[Device], int] = free,
 ) -> bool:
     """Whether every GPU has the room; ``kept_bytes`` on them can be given up for it.
 
@@ -63,4 +66,4 @@ def fits(
         (each, size) for each, size in zip(devices, wanted, strict=False) if each.kind == "cuda"
     ]
     share = kept_bytes // max(1, len(gpus))
-    return all(size <= free(each) + share for each, size in gpus)
+    return all(size <= free_on(each) + share for each, size in gpus)

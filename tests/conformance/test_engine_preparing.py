@@ -101,6 +101,14 @@ def test_later_turns(turns: Sequence[Turn], made: tuple[Any, ModelCard]) -> None
         _same(_preparer(made).inputs(later), preparer.inputs(_blind(later)))
 
 
+def test_made_ahead(made: tuple[Any, ModelCard]) -> None:
+    """The same for whoever has waited, and known as well the next time."""
+    preparer, asked_first = _preparer(made), _asked(made)
+    _same(_preparer(made).inputs(asked_first), preparer.placed(preparer.ahead(asked_first)))
+    other = _asked(made, (Turn("user", "And its colour?"),))
+    _same(_preparer(made).inputs(other), preparer.inputs(_blind(other)))
+
+
 def test_stand_ins_hold_no_memory(made: tuple[Any, ModelCard]) -> None:
     preparer = _preparer(made)
     preparer.inputs(_asked(made))

@@ -1,0 +1,145 @@
+"""Conversations opened and put away: what is shared is copied once, and only where it must be."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from core.engine.keeping import Conversation
+from core.engine.remembering import Remembered
+
+TOKEN = 2 * 2 * 2 * 3 * 4  # bytes: keys and values, layers, heads, size, float32
+
+
+def _layers() -> list[Any]:
+    layer = SimpleNamespace(
+        input_layernorm=SimpleNamespace(weight=torch.ones(6)),
+        self_attn=SimpleNamespace(head_dim=3, k_proj=SimpleNamespace(out_features=6)),
+    )
+    return [layer, layer]
+
+
+def _made(kept: int = 1000, away: int = 1000) -> Remembered:
+    return Remembered(_layers(), torch.float32, kept_bytes=kept * TOKEN, away_bytes=away * TOKEN)
+
+
+def _read(remembered: Remembered, tokens: int, *, room: int = 40) -> Conversation:
+    """A conversation of which so many tokens were read, the values of each its number."""
+    kept = remembered.new("film", room)
+    kept.ids += range(tokens)
+    for each in (*kept.keys, *kept.values):
+        each[:tokens] = torch.arange(tokens)[:, None, None]
+    remembered.keep(kept)
+    return kept
+
+
+def _right(kept: Conversation, tokens: int) -> bool:
+    expected = torch.arange(tokens).float()[:, None, None].expand(tokens, 2, 3)
+    return kept.ids == list(range(tokens)) and all(
+        torch.equal(each[:tokens], expected) for each in (*kept.keys, *kept.values)
+    )
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The room of each copy that is made."""
+    made: list[int] = []
+    copy = Conversation.resized
+
+    def counted(self: Conversation, tokens: int, **named: Any) -> Conversation:
+        made.append(tokens)
+        return copy(self, tokens, **named)
+
+    monkeypatch.setattr(Conversation, "resized", counted)
+    return made
+
+
+def test_bytes_of_a_token() -> None:
+    assert _made().token_bytes == TOKEN
+    assert _made().new("film", 7).nbytes == 7 * TOKEN
+
+
+@pytest.mark.parametrize(
+    ("asked", "room", "made", "left"),
+    [
+        ([*range(20), 99], 40, [], 0),
+        ([*range(20), 99], 60, [60], 0),
+        ([*range(12), 99], 40, [40], 1),
+        ([*range(12), 99], 60, [60], 1),
+        ([*range(12), 99], 16, [16], 1),
+    ],
+    ids=["goes on", "goes on and grows", "departs", "departs and grows", "departs, shorter"],
+)
+def test_copied_once_at_most(
+    asked: list[int], room: int, made: list[int], left: int, copies: list[int]
+) -> None:
+    remembered = _made()
+    first = _read(remembered, 20)
+    kept = remembered.open(asked, "film", room=room, least=1)
+    assert kept is not None
+    assert copies == made
+    assert kept.room == room
+    assert _right(kept, len(asked) - 1)
+    assert len(list(remembered.here)) == left
+    if left:
+        kept.keys[0].zero_()
+        assert _right(first, 20)
+
+
+@pytest.mark.parametrize("asked", [[*range(20), 99], [*range(12), 99]], ids=["on", "departs"])
+def test_back_from_the_machines_memory(asked: list[int], copies: list[int]) -> None:
+    """With its room at once, not first as it was."""
+    remembered = _made(kept=0)
+    _read(remembered, 20)
+    assert len(list(remembered.away)) == 1
+    copies.clear()
+    kept = remembered.open(asked, "film", room=60, least=1)
+    assert kept is not None
+    assert copies == [60]
+    assert _right(kept, len(asked) - 1)
+    assert not list(remembered.away)
+
+
+@pytest.mark.parametrize(
+    ("video", "least"), [("other", 1), (None, 1), ("film", 13)], ids=["video", "none", "too little"]
+)
+def test_none_that_would_do(video: str | None, least: int) -> None:
+    remembered = _made()
+    _read(remembered, 20)
+    assert remembered.open([*range(12), 99], video, room=40, least=least) is None
+    assert remembered.open([*range(12), 99], "film", room=40, least=12) is not None
+
+
+def test_the_last_token_is_always_read() -> None:
+    remembered = _made()
+    _read(remembered, 20)
+    kept = remembered.open(list(range(20)), "film", room=40, least=1)
+    assert kept is not None
+    assert len(kept.ids) == 19
+
+
+def test_the_longest_is_taken() -> None:
+    remembered = _made()
+    for tokens in (5, 15, 10):
+        _read(remembered, tokens)
+    kept = remembered.open([*range(30)], "film", room=40, least=1)
+    assert kept is not None
+    assert _right(kept, 15)
+
+
+def test_others_make_room() -> None:
+    """Those used least recently, into the machine's memory as long as there is some."""
+    remembered = _made(kept=100, away=25)
+    for tokens in (20, 21):
+        _read(remembered, tokens)
+    remembered.new("film", 50)
+    assert [len(each.ids) for _, each in remembered.here] == [21]
+    assert [len(each.ids) for _, each in remembered.away] == [20]
+    remembered.new("film", 90)
+    assert not list(remembered.here)
+    assert [len(each.ids) for _, each in remembered.away] == [21]
+    assert remembered.forget()
+    assert not remembered.forget()
