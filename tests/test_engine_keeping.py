@@ -40,6 +40,13 @@ def test_shared_length_is_the_longest(known: list[int], wanted: list[int]) -> No
     assert known[: shared + 1] != wanted[: shared + 1] or shared == len(known) == len(wanted)
 
 
+@given(st.integers(0, 2000), st.integers(0, 2000), st.integers(0, 2000))
+def test_shared_length_of_long_ones(known: int, wanted: int, differ: int) -> None:
+    """Wherever they part, and however they end."""
+    other = [-1 if place == differ else place for place in range(wanted)]
+    assert shared_length(range(known), other) == min(known, wanted, differ)
+
+
 @pytest.mark.parametrize(("tokens", "room"), [(0, 0), (1, 256), (256, 256), (257, 512)])
 def test_room_is_rounded_up(tokens: int, room: int) -> None:
     assert room_for(tokens) == room
