@@ -273,6 +273,33 @@ def test_one_that_does_not_fit_beside_others_has_its_turn_alone(
     assert len([each for each in found[1] if isinstance(each, Started)]) == 2  # it began twice
 
 
+def test_one_for_which_there_is_no_room_waits_until_others_leave(
+    maker: Maker, alone: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the forecast counts it: nothing is tried, and it is counted again only then."""
+    engine, network = maker.engine(3)
+    answers, counted = iter([False, False, True]), list[int]()
+
+    def fits(_card: Any, asked: Request, prompt_tokens: int, **_: Any) -> bool:
+        assert prompt_tokens > 0
+        counted.append(asked.reply_tokens)
+        return next(answers, True)
+
+    monkeypatch.setattr("core.engine.room.fits", fits)
+    asked = Pulled(maker.asked())
+    order: list[int] = []
+    found: dict[int, list[Any]] = {}
+    with scarce(network, after=asked):
+        for number, event in stream_many(engine, asked, stop=NEVER):
+            if isinstance(event, Finished):
+                order.append(number)
+            found.setdefault(number, []).append(event)
+    assert replies(found) == alone
+    assert order[0] == 0
+    assert counted[0] == LENGTHS[1]
+    assert len(counted) <= len(LENGTHS) + 2
+
+
 def test_one_that_does_not_fit_at_all(maker: Maker, alone: list[str]) -> None:
     """Nobody is beside it, and without what was kept it is too large too."""
     engine, network = maker.engine(3)
@@ -371,8 +398,9 @@ def test_others_are_let_in_between(maker: Maker) -> None:
         assert not begun.is_set() or waits.wait(60)
 
     thread = threading.Thread(target=person)
+    asked = [replace(each, reply_tokens=4 + n) for n, each in enumerate(maker.asked() * 4)]
     with listening(network, wait_for_the_person):
-        for number, event in stream_many(engine, iter(maker.asked() * 4), stop=NEVER):
+        for number, event in stream_many(engine, iter(asked), stop=NEVER):
             if number == 1 and isinstance(event, Started):
                 begun.set()
                 thread.start()
@@ -380,7 +408,23 @@ def test_others_are_let_in_between(maker: Maker) -> None:
                 finished.append(str(number))
         thread.join(60)
     assert len(finished) == 25
-    assert "person" in finished[:12]
+    assert "person" in finished[:6]
+
+
+def test_who_waits_for_a_request_keeps_nobody_waiting(maker: Maker) -> None:
+    """The next one of the batch is ready only when a person has been answered."""
+    engine, _ = maker.engine(2)
+
+    def requests() -> Iterator[Request | None]:
+        yield maker.asked()[0]
+        person = threading.Thread(target=lambda: ask(engine))
+        person.start()
+        while person.is_alive():
+            yield None
+        yield maker.asked()[1]
+
+    found = heard(stream_many(engine, requests(), stop=NEVER))
+    assert [found[number][-1].reason for number in (0, 1)] == ["length", "length"]
 
 
 def test_an_unloaded_engine_says_so(maker: Maker) -> None:
@@ -502,13 +546,17 @@ def test_frames_that_are_none_are_told_before_the_turn(maker: Maker) -> None:
         assert ending(list(long)).reason == "stopped"
 
 
+def never() -> bool:
+    return False
+
+
 def _feed(items: Any, work: Callable[[int, Any], Any] = lambda number, item: item) -> Any:
     return Feed(iter(items), work)
 
 
 def test_a_feed_gives_all_in_order() -> None:
     feed = _feed([3, None, 1, None, None, 2], lambda number, item: (number, item))
-    assert [feed.take(NEVER) for _ in range(4)] == [(0, 3), (1, 1), (2, 2), None]
+    assert [feed.take(until=never) for _ in range(4)] == [(0, 3), (1, 1), (2, 2), None]
     feed.close()
 
 
@@ -518,7 +566,7 @@ def test_a_feed_makes_so_many_ahead() -> None:
     assert wait_until(lambda: len(made) == READY)
     time.sleep(0.3)
     assert len(made) == READY
-    assert feed.take() == 0
+    assert feed.take(until=lambda: True) == 0
     assert wait_until(lambda: len(made) == READY + 1)
     feed.close()
     assert len(made) == READY + 1
@@ -527,12 +575,12 @@ def test_a_feed_makes_so_many_ahead() -> None:
 def test_a_feed_that_has_nothing_yet() -> None:
     let = threading.Event()
     feed = _feed(each if let.is_set() else None for each in iter(lambda: "x", None))
-    assert feed.take() is None
-    stop = threading.Event()
-    stop.set()
-    assert feed.take(stop) is None
+    assert feed.take(until=lambda: True) is None
+    tries = iter([False, False, True, True])
+    assert feed.take(until=lambda: next(tries)) is None
+    assert list(tries) == []
     let.set()
-    assert feed.take(NEVER) == "x"
+    assert feed.take(until=never) == "x"
     feed.close()
 
 
@@ -542,7 +590,7 @@ def test_a_feed_tells_what_went_wrong_after_all_before() -> None:
         raise ArithmeticError("confused")
 
     feed = _feed(broken())
-    assert feed.take(NEVER) == 1
+    assert feed.take(until=never) == 1
     with pytest.raises(ArithmeticError):
-        feed.take(NEVER)
+        feed.take(until=never)
     feed.close()

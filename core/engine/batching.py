@@ -63,32 +63,40 @@ class Batch:
         self._rows: Rows = answering.fast.rows()
         self._seats: list[Seat] = []
         self._held: Guest | None = None
-        self._wants_all = False  # the one held has run out of memory beside others
+        self._full = False  # for the one held, until somebody leaves
+        self._wants_all = False  # it has run out of memory beside others
 
     def run(self, awaited: Callable[[], bool]) -> bool:
-        """Until all are answered; or, while others wait for the model, those who had joined.
+        """Until all are answered; while others wait for the model, only those who had joined.
+
+        At least one joins, if it is ready, so that a batch gets on whoever else asks.
 
         Returns:
             Whether there may be more.
         """
         import torch
 
+        joined = False
         with torch.inference_mode():
             while True:
-                leaving = awaited() and bool(self._seats)
-                while not leaving and self._may_join() and self._join():
-                    leaving = awaited()
+                while self._may_join() and not (joined and awaited()) and self._join(awaited):
+                    joined = True
                 if not self._seats:
-                    return leaving and not self._stop.is_set()
+                    return self._held is not None or not self._feed.ended
                 for row in self._rows.step():
                     self._end(next(each for each in self._seats if each.row is row))
 
     def _may_join(self) -> bool:
         return len(self._seats) < self._most and not self._stop.is_set()
 
-    def _join(self) -> bool:
-        """Let the next one join, if it is there and there is room; False where not."""
-        guest = self._held or self._feed.take(None if self._seats else self._stop)
+    def _join(self, awaited: Callable[[], bool]) -> bool:
+        """Let the next one join, if it is there and there is room; False where not.
+
+        With nobody at the table it waits for one, until somebody else wants the model.
+        """
+        guest = self._held or self._feed.take(
+            until=lambda: bool(self._seats) or self._stop.is_set() or awaited()
+        )
         self._held = guest
         if guest is None or not self._has_room(guest):
             return False
@@ -114,11 +122,13 @@ class Batch:
 
     def _has_room(self, guest: Guest) -> bool:
         if not self._seats:
-            self._wants_all = False
+            self._wants_all = self._full = False
             return True
         if guest.task is None:
             return True
-        return not self._wants_all and self._fits(guest.task)
+        if not self._full and not self._wants_all:
+            self._full = not self._fits(guest.task)
+        return not self._full and not self._wants_all
 
     def _sit(self, number: int, limit: int, reply: Reply, row: Row | None) -> None:
         if row is None:
@@ -133,6 +143,7 @@ class Batch:
 
     def _end(self, seat: Seat) -> None:
         self._seats.remove(seat)
+        self._full = False
         fast, error = self._answering.fast, seat.row.error
         assert fast is not None
         fast.leave(seat.row)

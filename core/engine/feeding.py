@@ -25,10 +25,13 @@ class Feed(Generic[Item, Made]):
         self._thread = threading.Thread(target=self._run, daemon=True, name="feed")
         self._thread.start()
 
-    def take(self, stop: threading.Event | None = None) -> Made | None:
-        """The next, if it is there; with ``stop`` wait for it until that is set.
+    @property
+    def ended(self) -> bool:
+        """Whether nothing comes any more."""
+        return self._ended.is_set() and self._ready.empty()
 
-        None otherwise, and when all have been taken.
+    def take(self, *, until: Callable[[], bool]) -> Made | None:
+        """The next; wait for it until this is so. None then, and when all have been taken.
 
         Raises:
             BaseException: what ``items`` or ``work`` has raised.
@@ -36,11 +39,13 @@ class Feed(Generic[Item, Made]):
         while True:
             ended = self._ended.is_set()  # before looking: nothing comes after it
             try:
-                found = self._ready.get(timeout=LOOK_SECONDS) if stop else self._ready.get_nowait()
+                found = (
+                    self._ready.get_nowait() if until() else self._ready.get(timeout=LOOK_SECONDS)
+                )
             except queue.Empty:
                 if ended and self._error is not None:
                     raise self._error from None
-                if ended or stop is None or stop.is_set():
+                if ended or until():
                     return None
                 continue
             self._room.release()
