@@ -41,8 +41,10 @@ from core.engine import Finished, Request, Text  # noqa: E402
 from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.engine.preparing import Preparer  # noqa: E402
-from core.planning import ModelCard, load_card  # noqa: E402
+from core.errors import MemoryOverflow  # noqa: E402
+from core.planning import Device, ModelCard, load_card  # noqa: E402
 from core.planning.holding import hold  # noqa: E402
+from core.planning.memory import Execution  # noqa: E402
 
 PLAIN_TOKENS = 40  # of its replies, which take a while
 
@@ -74,7 +76,7 @@ def main() -> None:
         for line in _table(load_card(f"Qwen/Qwen2.5-VL-{name}-Instruct"), options):
             say(line)
     if options.write:
-        write_section(f"engine, {len(gpus)} GPU", "\n".join(lines))
+        write_section("engine", "\n".join(lines))
 
 
 def _options() -> argparse.Namespace:
@@ -89,7 +91,7 @@ def _options() -> argparse.Namespace:
 
 
 def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
-    where, how = hold(card, choose_devices("auto"))
+    where, how = _smallest(card)
     model = random_model(card, [each.name for each in where], how.layers or ())
     held = sum(torch.cuda.memory_allocated(n) for n in range(torch.cuda.device_count()))
     yield (
@@ -121,6 +123,15 @@ def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
     del engine, model
     settle()
     torch.cuda.empty_cache()
+
+
+def _smallest(card: ModelCard) -> tuple[tuple[Device, ...], Execution]:
+    """One device where that is enough, else all."""
+    there = choose_devices("auto")
+    try:
+        return hold(card, there[:1])
+    except MemoryOverflow:
+        return hold(card, there)
 
 
 def _request(card: ModelCard, frames: int, tokens: int) -> Request:

@@ -1,10 +1,11 @@
-"""How many answers a minute several people get: from one model, and from a replica on each GPU.
+"""How many answers a minute several people get, and a batch: from one model, from its replicas.
 
     python tools/bench_people.py            8 people, a 7B on one GPU and on all
     python tools/bench_people.py --write    into BENCHMARKS.md
 
 Each person asks about a video that nobody has asked about, then asks again, and so on, without a
-pause. The model has the published shapes of Qwen2.5-VL and random weights.
+pause. A batch asks once about as many videos. The model has the published shapes of Qwen2.5-VL and
+random weights.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from bench_models import asked, planned, random_engine, wait_until_set_up  # noq
 from bench_report import machine, write_section  # noqa: E402
 from core.engine import Engine, Finished, Request, Text  # noqa: E402
 from core.engine.loading import choose_devices  # noqa: E402
+from core.engine.local import LocalEngine  # noqa: E402
+from core.engine.many import Told, one_by_one, stream_many  # noqa: E402
 from core.engine.replicas import Replicas  # noqa: E402
 from core.planning import load_card  # noqa: E402
 from core.planning.memory import Execution  # noqa: E402
@@ -69,16 +72,23 @@ def _table(options: argparse.Namespace) -> Iterator[str]:
     yield "| replicas | answers a minute | times one | median wait for the first word |"
     yield "|---|---|---|---|"
     single = Execution(placement="single")
-    engines: list[Engine] = []
-    alone = 0.0
+    engines: list[LocalEngine] = []
+    alone, batches = 0.0, []
     for device in choose_devices("auto"):
         engines.append(random_engine(card, (device,), single))
         wait_until_set_up()
-        engine = engines[0] if len(engines) == 1 else Replicas(engines)
+        engine: Engine = engines[0] if len(engines) == 1 else Replicas(engines)
         _all(engine, _fewer(options))
         rate, wait = _all(engine, options)
         alone = alone or rate
         yield f"| {len(engines)} | {rate:.0f} | {rate / alone:.2f} | {wait:.2f} s |"
+        batches.append((len(engines), _batch(engine, options)))
+    yield ""
+    yield f"The same videos as a batch of {options.people * options.videos}, one question each.\n"
+    yield "| replicas | one after the other | side by side |"
+    yield "|---|---|---|"
+    for count, (after, beside) in batches:
+        yield f"| {count} | {after:.0f} a minute | {beside:.0f} |"
 
 
 def _fewer(options: argparse.Namespace) -> argparse.Namespace:
@@ -99,6 +109,23 @@ def _all(engine: Engine, options: argparse.Namespace) -> tuple[float, float]:
         each.join()
     elapsed = time.perf_counter() - begun
     return 60 * len(waits) / elapsed, sorted(waits)[len(waits) // 2]
+
+
+def _batch(engine: Engine, options: argparse.Namespace) -> tuple[float, float]:
+    """Answers a minute of a batch, one after the other and side by side."""
+    _, _, plan = planned(engine.card, options.frames)
+    requests = [asked(plan, reply_tokens=options.tokens)] * (options.people * options.videos)
+    never = threading.Event()
+    return (
+        _rate(one_by_one(engine.stream, iter(requests), stop=never)),
+        _rate(stream_many(engine, iter(requests), stop=never)),
+    )
+
+
+def _rate(told: Iterator[Told]) -> float:
+    begun = time.perf_counter()
+    answers = sum(isinstance(event, Finished) for _, event in told)
+    return 60 * answers / (time.perf_counter() - begun)
 
 
 def _person(engine: Engine, options: argparse.Namespace, number: int, waits: list[float]) -> None:

@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 from collections.abc import Generator, Hashable, Iterator
+from functools import partial
 from typing import Any
 
 from core.engine import room
@@ -14,7 +15,9 @@ from core.engine.base import Event, Finished, Progress, Request
 from core.engine.batching import Batch, Guest
 from core.engine.fast import Fast, execution_of
 from core.engine.feeding import Feed
+from core.engine.lasting import Lasting
 from core.engine.many import Told, one_by_one
+from core.engine.rehearsal import rehearse
 from core.engine.reply import Either, Reply
 from core.engine.stepping import MOST_ROWS
 from core.engine.waiting import Line, Ticket
@@ -49,10 +52,11 @@ class LocalEngine:
         fast = self._answering.fast
         self.execution = execution_of(fast, execution)
         gains = fast is not None and fast.decoder is not None
+        self._line = Line((0,))  # one turn
+        self._thread = Lasting("model")
         self._most = 1 if fast is None else rows or (MOST_ROWS if gains else 1)
         if fast is not None and gains:
-            threading.Thread(target=_warm_up, args=(fast,), name="set-up", daemon=True).start()
-        self._line = Line((0,))  # one turn
+            threading.Thread(target=self._set_up, args=(fast,), name="set-up", daemon=True).start()
 
     def devices(self) -> tuple[Device, ...]:
         """Where the model is held."""
@@ -67,6 +71,7 @@ class LocalEngine:
         ticket = self._line.join()
         ticket.wait()
         self._answering = None
+        self._thread.close()
         free_memory()
         ticket.leave()
 
@@ -147,9 +152,10 @@ class LocalEngine:
                 reply.stopped = True
                 events.put(reply.finished())
                 return
+            self._loaded()  # or it was closed while this one waited
             answering.stop = stop
             try:
-                answering.answer(task, reply)
+                self._thread.run(lambda: answering.answer(task, reply))
             finally:
                 answering.stop = threading.Event()
             peaks = answering.peaks()
@@ -174,15 +180,26 @@ class LocalEngine:
                 try:
                     while not ticket.wait(HEARTBEAT_SECONDS) and not stop.is_set():
                         pass
+                    self._loaded()
                     answering.stop = stop
                     answering.reset_peaks()
-                    more = not stop.is_set() and batch.run(ticket.awaited)
+                    run = partial(batch.run, ticket.awaited)
+                    more = not stop.is_set() and self._thread.run(run)
                 finally:
                     answering.stop = threading.Event()
                     ticket.leave()
             told.put(None)
         except BaseException as error:
             told.put(error)
+
+    def _set_up(self, fast: Fast) -> None:
+        """Beside the first questions; without it they only take longer."""
+        try:
+            fast.warm_up()
+            rehearse(self)
+        except Exception as error:  # a GPU with no room left for it, a compiler that is not there
+            log.warning("Not all could be set up in advance: %s", short(error))
+            free_memory()
 
     def _fits(self, task: Task) -> bool:
         answering = self._loaded()
@@ -246,12 +263,3 @@ def _next(events: queue.Queue[Any], worker: threading.Thread) -> Any:
         if worker.is_alive() or not events.empty():
             return Progress(stage="thinking")
         return RuntimeError("The thread that runs the model ended without a word.")
-
-
-def _warm_up(fast: Fast) -> None:
-    """Beside the first questions; without it they only take longer."""
-    try:
-        fast.warm_up()
-    except Exception as error:  # a GPU with no room left for it, a compiler that is not there
-        log.warning("Not all could be set up in advance: %s", short(error))
-        free_memory()
