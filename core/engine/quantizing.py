@@ -55,14 +55,23 @@ def check_precision(execution: Execution, card: ModelCard | None = None) -> None
             f"Weights cannot be loaded as {precision}.",
             remedy=f"Choose one of: {', '.join(LOADABLE)}.",
         )
-    if precision not in QUANTISED:
-        return
-    if card is not None and has_experts(card):
+    if precision in QUANTISED:
+        if card is not None:
+            check_packable(card, precision)
+        check_library(precision)
+
+
+def check_packable(card: ModelCard, precision: str) -> None:
+    """Whether the libraries pack this model's layers, wherever it is run.
+
+    Raises:
+        SettingsError: they are experts, which are no linear layers of their own.
+    """
+    if has_experts(card):
         raise SettingsError(
             f"{card.name} is a mixture of experts, whose weights cannot be packed as {precision}.",
             remedy="Leave --quantize and --precision out, or choose a checkpoint without experts.",
         )
-    check_library(precision)
 
 
 def check_library(precision: str) -> None:
