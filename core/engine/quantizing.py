@@ -100,7 +100,7 @@ def check_library(precision: str) -> None:
         said = " ".join(str(error).split())[:200]
         raise SettingsError(
             f"{precision} needs {library.name}, and {found} does not load: {said}",
-            remedy=f"Install a version that suits this torch, or none: pip uninstall {library.name}",
+            remedy=f"Install one that suits this torch, or none: pip uninstall {library.name}",
         ) from error
 
 
