@@ -275,6 +275,9 @@ def _quiet_libraries() -> None:
     """One answer wants no progress bars and no advice about other uses of the libraries."""
     from transformers.utils import logging
 
+    from core.engine.quantizing import quiet
+
+    quiet()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,7 @@ def check_library(precision: str) -> None:
             f"{precision} needs {library.name} {least} or newer; {found} is installed.",
             remedy=remedy,
         )
+    quiet()
     try:
         importlib.import_module(library.name)
     except Exception as error:  # it brings kernels that may not suit this torch or this machine
@@ -102,6 +104,11 @@ def check_library(precision: str) -> None:
             f"{precision} needs {library.name}, and {found} does not load: {said}",
             remedy=f"Install one that suits this torch, or none: pip uninstall {library.name}",
         ) from error
+
+
+def quiet() -> None:
+    """torchao, which transformers imports where it is, does what newer torch warns of."""
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
