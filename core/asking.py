@@ -167,15 +167,9 @@ def answer(
     """
     require(foreseen)
     begun = time.perf_counter()
-    video = _name_of(foreseen, reader)
+    video = name_of_frames(foreseen, reader)
     reading = _reading(foreseen, stop=stop, reader=reader, frames_from=frames_from)
-    request = Request(
-        frames=None,
-        plan=foreseen.plan,
-        prompt=writer_for(foreseen.card, foreseen.plan.route).render(foreseen.turns),
-        reply_tokens=foreseen.settings.reply_tokens,
-        video=video,
-    )
+    request = request_of(foreseen, None, video)
     if video is not None and engine.knows(video):
         try:
             yield from _told(engine, request, foreseen.plan.times, begun, stop)
@@ -185,6 +179,17 @@ def answer(
     frames = yield from reading
     request = replace(request, frames=frames)
     yield from _told(engine, request, frames.seconds, begun, stop)
+
+
+def request_of(foreseen: Foreseen, frames: Frames | None, video: Hashable | None) -> Request:
+    """What an engine is given; ``video`` is what name_of_frames says."""
+    return Request(
+        frames=frames,
+        plan=foreseen.plan,
+        prompt=writer_for(foreseen.card, foreseen.plan.route).render(foreseen.turns),
+        reply_tokens=foreseen.settings.reply_tokens,
+        video=video,
+    )
 
 
 def _reading(
@@ -219,16 +224,21 @@ def _told(
     read_seconds = time.perf_counter() - begun
     for event in engine.stream(request, stop=stop):
         if isinstance(event, Finished):
-            event = replace(
-                event,
-                read_seconds=read_seconds,
-                frame_times=frame_times,
-                seconds_to_first_token=event.seconds_to_first_token + read_seconds,
-            )
+            event = with_reading(event, read_seconds, frame_times)
         yield event
 
 
-def _name_of(foreseen: Foreseen, reader: str) -> Hashable | None:
+def with_reading(event: Finished, read_seconds: float, frame_times: tuple[float, ...]) -> Finished:
+    """The last event counts the reading too, which came first."""
+    return replace(
+        event,
+        read_seconds=read_seconds,
+        frame_times=frame_times,
+        seconds_to_first_token=event.seconds_to_first_token + read_seconds,
+    )
+
+
+def name_of_frames(foreseen: Foreseen, reader: str) -> Hashable | None:
     """What the frames are of and how they look; None where the file cannot be looked at now."""
     info, plan = foreseen.info, foreseen.plan
     if info.path is None:

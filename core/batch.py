@@ -1,8 +1,8 @@
 """Many requests in, many answers out, as they finish; knows no page and no command line.
 
 Videos are probed, planned and read by a few threads, each of which has its decoding done in a
-process of its own; the engine gets one request after the other. What goes wrong with one request is
-that request's answer.
+process of its own; the engine gets them as they are ready, and answers several at once where that
+gains. What goes wrong with one request is that request's answer.
 """
 
 from __future__ import annotations
@@ -11,29 +11,31 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, count
 from typing import TypeVar
 
-from core.asking import Foreseen, answer, foresee, require
+from core.asking import Foreseen, foresee, name_of_frames, request_of, require, with_reading
 from core.batch_files import Asked, Record, Refused
-from core.engine.base import Engine, Finished, Text
+from core.engine.base import Engine, Event, Failed, Finished, Request, Text
+from core.engine.many import stream_many
 from core.errors import Cancelled, FramewiseError
 from core.measuring import measurable
 from core.planning import Device, ModelCard, Turn, make_plan
+from core.pooling import awaited, unordered
 from core.records import answered_record, frames_record, video_record
 from core.video import probe, profiled
 from core.video.info import VideoInfo
-from core.video.reading import DEFAULT_READER, Frame
+from core.video.reading import DEFAULT_READER, collect
 from core.video.store import FrameStore
 from core.video.wanted import FrameSource
 
 log = logging.getLogger(__name__)
+PATIENCE_SECONDS = 0.3  # after which whoever waits for a request is told that there is none yet
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 Requests = Iterable[Asked | Refused]
 
@@ -44,8 +46,9 @@ class _Ready:
 
     asked: Asked
     foreseen: Foreseen
-    frames: tuple[Frame, ...]
+    request: Request
     read_seconds: float
+    frame_times: tuple[float, ...]
 
 
 def keep_frames(
@@ -87,47 +90,80 @@ def answer_all(
     engine: Engine | None = None
     try:
         # closed by name: Ctrl-C in the engine must end the reading, not wait for it
-        with closing(unordered(prepare, requests, workers=workers, stop=stop)) as prepared:
-            for ready in prepared:
-                if isinstance(ready, _Ready):
-                    engine = engine or load()
-                    yield _attempt(partial(_answer, engine, stop, ready), ready.asked)
-                else:
-                    yield ready
+        with closing(
+            awaited(
+                prepare, requests, workers=workers, stop=stop, patience_seconds=PATIENCE_SECONDS
+            )
+        ) as prepared:
+            asking = _Asking(prepared)
+            for first in asking.requests:
+                yield from asking.refused()
+                if first is None:
+                    continue
+                engine = load()
+                told = stream_many(engine, chain([first], asking.requests), stop=stop)
+                with closing(told):
+                    for number, event in told:
+                        yield from asking.refused()
+                        yield from asking.answered(number, event)
+            yield from asking.refused()
     finally:
         if engine is not None:
             engine.close()
 
 
-def unordered(
-    work: Callable[[Item], Result], items: Iterable[Item], *, workers: int, stop: threading.Event
-) -> Generator[Result]:
-    """Yield ``work(item)`` of each item as they finish; at most ``workers`` wait or are under way.
+class _Asking:
+    """What is known of requests between their reading and their answers.
 
-    Closing it sets ``stop``, which ``work`` looks at, and returns when all work has ended.
+    Attributes:
+        requests: for the engine, None where none is ready yet; numbered in this order.
     """
-    waiting = iter(items)
-    under_way: set[Future[Result]] = set()
-    finished: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="batch")
-    try:
-        while True:
-            while len(under_way) + len(finished) < workers:
-                try:
-                    item = next(waiting)
-                except StopIteration:
-                    break
-                under_way.add(pool.submit(work, item))
-            if not finished and not under_way:
-                return
-            if not finished:
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                finished.extend(done)
+
+    def __init__(self, prepared: Iterator[tuple[_Ready | Record] | None]) -> None:
+        self.requests = self._taken(prepared)
+        self._under_way: dict[int, _Ready] = {}
+        self._pieces: dict[int, list[str]] = {}
+        self._refused: deque[Record] = deque()
+
+    def refused(self) -> Iterator[Record]:
+        """Records of those that did not get as far as the engine."""
+        while self._refused:
+            yield self._refused.popleft()
+
+    def answered(self, number: int, event: Event | Failed) -> Iterator[Record]:
+        """The record of a request, with its last event.
+
+        Raises:
+            Cancelled: the whole batch is being ended.
+        """
+        if isinstance(event, Text):
+            self._pieces[number].append(event.text)
+        if not isinstance(event, Finished | Failed):
+            return
+        ready, pieces = self._under_way.pop(number), self._pieces.pop(number)
+        if isinstance(event, Failed):
+            yield _wrong(ready.asked, event.error)
+            return
+        if event.reason == "stopped":
+            raise Cancelled
+        # as if it had been asked alone: the frames were read before
+        finished = with_reading(event, ready.read_seconds, ready.frame_times)
+        record = answered_record(ready.foreseen, "".join(pieces), finished)
+        yield {**ready.asked.head, **record}
+
+    def _taken(self, prepared: Iterator[tuple[_Ready | Record] | None]) -> Iterator[Request | None]:
+        numbers = count()
+        for found in prepared:
+            ready = found[0] if found else None
+            if not isinstance(ready, _Ready):
+                if ready is not None:
+                    self._refused.append(ready)
+                yield None
                 continue
-            yield finished.popleft().result()
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+            number = next(numbers)
+            self._pieces[number] = []
+            self._under_way[number] = replace(ready, request=replace(ready.request, frames=None))
+            yield ready.request
 
 
 def _attempt(work: Callable[[Asked], Result], asked: Asked | Refused) -> Result | Record:
@@ -140,11 +176,21 @@ def _attempt(work: Callable[[Asked], Result], asked: Asked | Refused) -> Result 
         if isinstance(asked, Refused):
             raise asked.error
         return work(asked)
-    except Cancelled:
-        raise
-    except FramewiseError as error:
+    except Exception as error:
+        return _wrong(asked, error)
+
+
+def _wrong(asked: Asked | Refused, error: Exception) -> Record:
+    """The record of a request without an answer.
+
+    Raises:
+        Cancelled: see _attempt.
+    """
+    if isinstance(error, Cancelled):
+        raise error
+    if isinstance(error, FramewiseError):
         message, remedy = error.message, error.remedy
-    except Exception as error:  # a defect, but the other requests must be answered
+    else:  # a defect, but the other requests must be answered
         log.exception("A defect of Framewise", exc_info=error)
         message = f"A defect of Framewise: {type(error).__name__}: {error}"
         remedy = "Report it with the lines above. The other requests are not touched by it."
@@ -193,9 +239,15 @@ def _prepare(
     reading = frames_from(
         info, plan.indices, height=plan.height, width=plan.width, stop=stop, reader=reader
     )
-    frames = tuple(reading)
+    frames = collect(reading)
     read_seconds = time.perf_counter() - begun
-    return _Ready(asked=asked, foreseen=foreseen, frames=frames, read_seconds=read_seconds)
+    return _Ready(
+        asked=asked,
+        foreseen=foreseen,
+        request=request_of(foreseen, frames, name_of_frames(foreseen, reader)),
+        read_seconds=read_seconds,
+        frame_times=frames.seconds,
+    )
 
 
 def _probed(asked: Asked, stop: threading.Event) -> VideoInfo:
@@ -203,32 +255,3 @@ def _probed(asked: Asked, stop: threading.Event) -> VideoInfo:
         raise Cancelled
     info = probe(asked.video, stop=stop)
     return profiled(info, stop=stop) if asked.settings.strategy == "scenes" else info
-
-
-def _answer(engine: Engine, stop: threading.Event, ready: _Ready, asked: Asked) -> Record:
-    pieces: list[str] = []
-
-    def given(
-        info: VideoInfo,
-        indices: Sequence[int],
-        *,
-        height: int,
-        width: int,
-        stop: threading.Event | None = None,
-        reader: str = DEFAULT_READER,
-    ) -> Iterator[Frame]:
-        return iter(ready.frames)
-
-    for event in answer(engine, ready.foreseen, stop=stop, frames_from=given):
-        if isinstance(event, Text):
-            pieces.append(event.text)
-        elif isinstance(event, Finished):
-            if event.reason == "stopped":
-                raise Cancelled
-            event = replace(  # as if it had been asked alone: the frames were read before
-                event,
-                read_seconds=event.read_seconds + ready.read_seconds,
-                seconds_to_first_token=event.seconds_to_first_token + ready.read_seconds,
-            )
-            return {**asked.head, **answered_record(ready.foreseen, "".join(pieces), event)}
-    raise FramewiseError("The engine ended without a reply.", remedy="Ask again.")

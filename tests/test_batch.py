@@ -18,10 +18,11 @@ import pytest
 
 from clips import CLIPS, numbers_of
 from command_line import ROOT, Command
-from core.batch import answer_all, keep_frames, unordered
+from core.batch import answer_all, keep_frames
 from core.batch_files import Asked, Refused, open_answers, read_requests
 from core.errors import FramewiseError, SettingsError
 from core.planning import ModelCard, Settings, load_card
+from core.pooling import awaited, unordered
 from core.video import iter_frames
 from core.video.store import FrameStore
 from fake_engine import FakeEngine
@@ -171,6 +172,41 @@ def test_closing_ends_what_is_under_way() -> None:
     assert next(results) == 0
     results.close()
     assert ended == [True, True]
+
+
+def test_it_tells_that_there_is_nothing_yet() -> None:
+    """So that whoever waits can look at something else meanwhile."""
+    let = threading.Event()
+    results = awaited(
+        lambda _: let.wait(30), [0], workers=1, stop=threading.Event(), patience_seconds=0.01
+    )
+    assert [next(results), next(results)] == [None, None]
+    let.set()
+    assert [each for each in results if each] == [(True,)]
+
+
+def test_what_cannot_be_asked_does_not_wait_for_what_is_read(
+    write: Callable[..., Path], clip_file: Callable[[str], Path], card: ModelCard
+) -> None:
+    """Its record comes while the other's frames are still being read, and is told before it."""
+    let, video = threading.Event(), str(clip_file("h264.mp4"))
+
+    def slowly(*args: Any, **named: Any) -> Any:
+        assert let.wait(30)
+        yield from iter_frames(*args, **named)
+
+    lines = [{"id": 1, "video": video, "question": "?"}, {"id": 2, "video": "-", "question": "?"}]
+    found = answer_all(
+        requests(write(*lines)),
+        card,
+        lambda: FakeEngine(card),
+        devices=FakeEngine(card).devices(),
+        frames_from=slowly,
+        workers=2,
+    )
+    assert next(found)["id"] == 2
+    let.set()
+    assert [each["id"] for each in found] == [1]
 
 
 def test_answers_of_an_engine(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import threading
 import time
@@ -112,7 +111,7 @@ def test_a_reader_that_leaves_frees_the_engine(
 
 
 def test_two_at_once_take_turns(engine: LocalEngine, network: torch.nn.Module) -> None:
-    """While one is answered the other is told that it waits; their passes do not mix."""
+    """While one is answered the other is told that it waits; the model stays on its thread."""
     names = ("one", "two")
     alone = {name: said(ask(engine, question=name, reply_tokens=40)) for name in names}
     replies: dict[str, list[Event]] = {}
@@ -132,8 +131,7 @@ def test_two_at_once_take_turns(engine: LocalEngine, network: torch.nn.Module) -
         for thread in threads:
             thread.join(60)
     assert {name: said(events) for name, events in replies.items()} == alone
-    changes = sum(a != b for a, b in itertools.pairwise(threads_of_passes))
-    assert (len(set(threads_of_passes)), changes) == (2, 1)
+    assert len(set(threads_of_passes)) == 1  # that of the model, which does one after the other
     assert any(Progress(stage="waiting", done=1) in events for events in replies.values())
 
 

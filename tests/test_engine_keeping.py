@@ -171,6 +171,14 @@ def test_a_resized_one_is_another() -> None:
     assert kept.ids == before.ids
 
 
+def test_what_is_spent_is_gone_and_its_copy_whole() -> None:
+    kept, before = _conversation(), _conversation()
+    copy = kept.resized(9, keep=4, spend=True)
+    assert kept.nbytes == 0
+    assert (copy.room, copy.ids) == (9, [0, 1, 2, 3])
+    assert _same_past(copy, before, 4)
+
+
 def test_moved_takes_only_what_was_read() -> None:
     kept = _conversation()
     copy = kept.moved([CPU, torch.device("meta")])

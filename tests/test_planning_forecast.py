@@ -187,19 +187,27 @@ def test_text_counted_before_gives_the_same(card: ModelCard) -> None:
 
 def test_execution_is_heeded(card: ModelCard) -> None:
     large, devices = _large(card), parse_devices("H200")
-    plain = _estimate(large, devices=devices)
+    plain = _estimate(large, devices=devices, execution=Execution(in_chunks=False))
     packed = _estimate(large, devices=devices, execution=Execution(precision="int4"))
-    chunked = _estimate(large, devices=devices, execution=Execution(prefill_chunk_tokens=64))
+    chunked = _estimate(large, devices=devices)
     assert packed.memory[0].weights < 0.3 * plain.memory[0].weights
     assert packed.seconds.per_token < plain.seconds.per_token
     assert chunked.memory[0].activations < plain.memory[0].activations
     assert chunked.memory[0].weights == plain.memory[0].weights
+    assert chunked.seconds.per_token < plain.seconds.per_token / 2
+    old = [
+        _estimate(large, devices=parse_devices("T4"), execution=Execution(in_chunks=chunks))
+        for chunks in (True, False)
+    ]
+    assert old[0].seconds == old[1].seconds  # no kernels for that one
 
 
 def test_a_token_passes_only_through_the_experts_chosen(card: ModelCard) -> None:
     devices = parse_devices("H200")
-    dense = _estimate(_large(card), devices=devices)
-    mixture = _estimate(replace(_large(card), active_parameters=2 * 10**9), devices=devices)
+    plain = Execution(in_chunks=False)  # no graphs for experts
+    dense = _estimate(_large(card), devices=devices, execution=plain)
+    mixture = replace(_large(card), active_parameters=2 * 10**9)
+    mixture = _estimate(mixture, devices=devices, execution=plain)
     assert mixture.memory == dense.memory
     assert mixture.seconds.prefill < 0.2 * dense.seconds.prefill
     assert mixture.seconds.per_token < dense.seconds.per_token
@@ -224,21 +232,29 @@ def test_memory_grows_with_the_prompt(card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize(
-    ("devices", "layers", "parameters", "tokens_per_second"),
-    [("H200", 28, 7.6e9, (10.0, 15.6)), ("2xH200", 80, 72.7e9, (5.9, 6.7))],
-    ids=["7B", "72B on two"],
+    ("devices", "layers", "parameters", "in_chunks", "tokens_per_second"),
+    [
+        ("H200", 28, 7.6e9, False, (10.0, 15.6)),
+        ("2xH200", 80, 72.7e9, False, (5.9, 6.7)),
+        ("H200", 28, 7.6e9, True, (163.0, 196.0)),
+        ("2xH200", 80, 72.7e9, True, (25.0, 25.0)),
+    ],
+    ids=["7B, plain", "72B on two, plain", "7B, the engine", "72B on two, the engine"],
 )
 def test_rough_rates_are_within_a_factor_of_two(
     devices: str,
     layers: int,
     parameters: float,
+    in_chunks: bool,
     tokens_per_second: tuple[float, float],
     card: ModelCard,
 ) -> None:
-    """Decoding of Qwen2.5-VL in bfloat16 with transformers as it comes, measured on the H200."""
+    """Decoding of Qwen2.5-VL in bfloat16, with transformers as it comes and with the engine's
+    graphs, measured on the H200."""
     text, count = replace(card.text, layers=layers), int(parameters)
     measured = replace(card, parameters=count, active_parameters=count, dtype="bfloat16", text=text)
-    found = 1 / _estimate(measured, devices=parse_devices(devices)).seconds.per_token
+    execution, there = Execution(in_chunks=in_chunks), parse_devices(devices)
+    found = 1 / _estimate(measured, devices=there, execution=execution).seconds.per_token
     assert min(tokens_per_second) / 2 <= found <= 2 * max(tokens_per_second)
 
 

@@ -16,7 +16,6 @@ from core.planning.card import TextShape, VisionShape
 from core.planning.devices import GIB, Device
 from core.planning.families import PatchGrid
 from core.planning.memory import (
-    AS_STORED,
     PRECISIONS,
     DeviceMemory,
     Execution,
@@ -57,12 +56,10 @@ def qwen25_7b(tiny_model: Path) -> ModelCard:
     )
 
 
-CHUNKS = Execution(prefill_chunk_tokens=8192, tower_chunk_patches=32_768)
+PLAIN, CHUNKS = Execution(in_chunks=False), Execution(in_chunks=True)
 
 
-def _load(
-    card: ModelCard, prompt: int, *, execution: Execution = AS_STORED, dtype: str = ""
-) -> Load:
+def _load(card: ModelCard, prompt: int, *, execution: Execution = PLAIN, dtype: str = "") -> Load:
     return load_of(
         card,
         dtype=dtype or card.dtype,
@@ -182,8 +179,7 @@ def test_bytes_a_weight(precision: str, expected: float, qwen25_7b: ModelCard) -
     ("wrong", "message"),
     [
         ({"precision": "int2"}, "no precision 'int2'"),
-        ({"prefill_chunk_tokens": 0}, "prefill_chunk_tokens is 0"),
-        ({"prefill_chunk_tokens": -5}, "prefill_chunk_tokens is -5"),
+        ({"placement": "everywhere"}, "no placement 'everywhere'"),
     ],
     ids=str,
 )

@@ -30,7 +30,7 @@ def _load(model: str, prompt: int = 4608) -> Load:
         prompt=prompt,
         total=prompt + 512,
         patches=4 * prompt,
-        execution=Execution(prefill_chunk_tokens=4096),
+        execution=Execution(in_chunks=True),
     )
 
 

@@ -16,7 +16,7 @@ import gradio as gr
 from core.asking import Foreseen, answer, require
 from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
-from core.planning import rough_rates
+from core.planning.forecast import usual_rates
 from core.planning.placement import processors
 from core.video import iter_frames, probe
 from core.video.reading import DEFAULT_READER
@@ -46,7 +46,7 @@ class Handlers:
         self.engine = engine
         self.frames_from = frames_from
         self.sessions = Sessions()
-        self.rates = rough_rates(processors(engine.devices()))
+        self.rates = usual_rates(engine.card, processors(engine.devices()), engine.execution)
         self.chooser = Chooser(engine, self.follow)
 
     def open_video(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Generator, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from core.planning.card import ModelCard
 from core.planning.machine import Device
@@ -90,6 +90,13 @@ class Finished:
 Event = Progress | Started | Text | Finished
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """One of many requests has no answer, for this reason; the others go on."""
+
+    error: Exception
+
+
 class FramesNeeded(Exception):
     """What was known of a video has been dropped: ask again with its frames."""
 
@@ -127,3 +134,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the memory; the engine is not used again."""
+
+
+@runtime_checkable
+class AnswersMany(Protocol):
+    """An engine that gains by having several requests at once; see core.engine.many."""
+
+    def stream_many(
+        self, requests: Iterator[Request | None], *, stop: threading.Event
+    ) -> Generator[tuple[int, Event | Failed]]:
+        """Answer requests as they come, see core.engine.many.stream_many."""

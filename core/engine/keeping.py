@@ -50,32 +50,40 @@ class Conversation:
         """Bytes of all buffers."""
         return sum(each.nbytes for each in (*self.keys, *self.values))
 
-    def resized(self, tokens: int, *, keep: int) -> Conversation:
-        """A copy with ``tokens`` of room and the first ``keep`` tokens read."""
+    def resized(
+        self,
+        tokens: int,
+        *,
+        keep: int,
+        places: Sequence[torch.device] | None = None,
+        spend: bool = False,
+    ) -> Conversation:
+        """A copy with ``tokens`` of room and the first ``keep`` tokens read.
+
+        Each layer stays on its device, or goes to its place. ``spend`` lets this one's buffers go
+        one by one, so that there is never more than one layer twice.
+        """
+        at = [each.device for each in self.keys] if places is None else places
+        pairs = [[*pair] for pair in zip(self.keys, self.values, strict=True)]
+        if spend:
+            self.keys = self.values = ()
+        for place, pair in zip(at, pairs, strict=True):
+            for number in range(2):
+                pair[number] = _grown(pair[number], tokens, keep, place)
+        keys, values = ([pair[number] for pair in pairs] for number in range(2))
         return Conversation(
-            ids=self.ids[:keep],
-            video=self.video,
-            shift=self.shift,
-            keys=[_grown(each, tokens, keep) for each in self.keys],
-            values=[_grown(each, tokens, keep) for each in self.values],
+            ids=self.ids[:keep], video=self.video, shift=self.shift, keys=keys, values=values
         )
 
     def moved(self, places: Sequence[torch.device]) -> Conversation:
         """A copy of what was read, each layer on its place; shares no memory with this one."""
         read = len(self.ids)
-        pairs = list(zip(self.keys, self.values, places, strict=True))
-        return Conversation(
-            ids=self.ids,
-            video=self.video,
-            shift=self.shift,
-            keys=[keys[:read].to(place, copy=True) for keys, _, place in pairs],
-            values=[values[:read].to(place, copy=True) for _, values, place in pairs],
-        )
+        return self.resized(read, keep=read, places=places)
 
 
-def _grown(buffer: torch.Tensor, tokens: int, keep: int) -> torch.Tensor:
-    grown = buffer.new_empty(tokens, *buffer.shape[1:])
-    grown[:keep] = buffer[:keep]
+def _grown(buffer: torch.Tensor, tokens: int, keep: int, place: torch.device) -> torch.Tensor:
+    grown = buffer.new_empty(tokens, *buffer.shape[1:], device=place)
+    grown[:keep].copy_(buffer[:keep])
     return grown
 
 

@@ -19,7 +19,7 @@ class Picker:
 
         self.sampled = bool(config.do_sample)
         self._steps = _steps(config, len(ids), device)
-        self._ids = torch.zeros(1, len(ids) + room, dtype=torch.long, device=device)
+        self._ids = torch.zeros(1, len(ids) + room + 1, dtype=torch.long, device=device)  # see pick
         self._ids[0, : len(ids)] = torch.tensor(ids, device=device)
         self._length = len(ids)
 
@@ -29,14 +29,19 @@ class Picker:
         return not self.sampled and not self._steps
 
     def pick(self, logits: torch.Tensor) -> torch.Tensor:
-        """(1, vocabulary) -> (1,), on the same device, which nothing waits for."""
+        """(1, vocabulary) -> (1,), on the same device, which nothing waits for.
+
+        One more than the reply may have: a step can be under way when the last one is looked at.
+        """
         import torch
 
         scores = logits.float()
         for step in self._steps:
             scores = step(self._ids[:, : self._length], scores)
         if self.sampled:
-            token = torch.multinomial(scores.softmax(dim=-1), 1)[:, 0]
+            # torch.multinomial's own arithmetic, without its look at the values
+            drawn = torch.empty_like(scores).exponential_(1)
+            token = (scores.softmax(dim=-1) / drawn).argmax(dim=-1)
         else:
             token = scores.argmax(dim=-1)
         self._ids[:, self._length] = token

@@ -1,11 +1,14 @@
 """From frames and a rendered conversation to what the model takes; by words alone the next time.
 
+Who waits for a turn can have it made in the machine's memory meanwhile, to be copied when it comes.
+
 What stands for a video in a prompt follows from the video and its plan. Once it has been seen, the
 prompt of another question about them is put together from it and the words, without any frame.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -38,12 +41,13 @@ class _Begun:
 
 
 class Preparer:
-    """Makes a model's inputs with its processor, on the device where they are needed."""
+    """Makes a model's inputs with its processor; threads take turns, as processors demand it."""
 
     def __init__(self, card: ModelCard, processor: Any, device: str, dtype: Any) -> None:
         self._card, self._processor = card, processor
         self._device, self._dtype = device, dtype
         self._begun: OrderedDict[Hashable, _Begun] = OrderedDict()
+        self._turn = threading.Lock()
 
     def knows(self, video: Hashable) -> bool:
         """Whether the prompt of a question about it can be made without its frames."""
@@ -58,12 +62,33 @@ class Preparer:
         Raises:
             KeyError: there are no frames, and the video is not known.
         """
+        with self._turn:
+            return self._made(request, self._device)
+
+    def ahead(self, request: Request) -> dict[str, Any]:
+        """The same of a request with frames in the machine's memory, for ``placed``."""
+        with self._turn:
+            made = self._made(request, "cpu")
+        if not self._device.startswith("cuda"):
+            return made
+        return {
+            name: each.pin_memory() if _is_tensor(each) else each for name, each in made.items()
+        }
+
+    def placed(self, made: dict[str, Any]) -> dict[str, Any]:
+        """What was made ahead, on the device; ``made`` has to stay until the device has read it."""
+        return {
+            name: each.to(self._device, non_blocking=True) if _is_tensor(each) else each
+            for name, each in made.items()
+        }
+
+    def _made(self, request: Request, device: str) -> dict[str, Any]:
         before, after = self._parted(request)
         if request.frames is None:
             inputs = self._continued(self._begun[request.video], before, after)
             self._begun.move_to_end(request.video)
             return inputs
-        inputs = self._processed(request)
+        inputs = self._processed(request, device)
         if request.video is not None:
             self._remember(request.video, inputs, before, after)
         return inputs
@@ -74,7 +99,7 @@ class Preparer:
         before, _, after = request.prompt.partition(marker)
         return before, after
 
-    def _processed(self, request: Request) -> dict[str, Any]:
+    def _processed(self, request: Request, device: str) -> dict[str, Any]:
         """Only a class whose resizing nothing else can do (plan.measured says so) does its own."""
         import torch
 
@@ -89,7 +114,7 @@ class Preparer:
         )
         found = self._processor(
             text=[request.prompt],
-            videos=[[pixels.to(self._device)]],  # of the first text: some classes count them a text
+            videos=[[pixels.to(device)]],  # of the first text: some classes count them a text
             video_metadata=[told(frames)],
             do_sample_frames=False,
             do_resize=plan.measured is not None and plan.measured.resizes,
@@ -97,16 +122,15 @@ class Preparer:
             return_tensors="pt",
         )
         found.pop("video_metadata", None)
-        return {name: self._placed(name, value) for name, value in found.items()}
-
-    def _placed(self, name: str, value: Any) -> Any:
-        import torch
-
-        if not isinstance(value, torch.Tensor):
-            return value
-        if name.startswith(PIXELS) and value.is_floating_point():
-            return value.to(self._device, self._dtype)
-        return value.to(self._device)
+        made = {}
+        for name, value in found.items():
+            if not _is_tensor(value):
+                made[name] = value
+            elif name.startswith(PIXELS) and value.is_floating_point():
+                made[name] = value.to(device, self._dtype)
+            else:
+                made[name] = value.to(device)
+        return made
 
     def _remember(self, video: Hashable, inputs: dict[str, Any], before: str, after: str) -> None:
         """Keep what comes again, where the words after the video are tokens of their own."""
@@ -117,9 +141,11 @@ class Preparer:
         self._begun[video] = _Begun(
             text=before,
             length=len(ids) - len(tail),
-            inputs={name: each for name, each in inputs.items() if not name.startswith(PIXELS)},
+            inputs=self.placed(
+                {name: each for name, each in inputs.items() if not name.startswith(PIXELS)}
+            ),
             pixels={
-                name: each.new_zeros(()).expand(each.shape)
+                name: each.new_zeros((), device=self._device).expand(each.shape)
                 for name, each in inputs.items()
                 if name.startswith(PIXELS)
             },
@@ -147,3 +173,9 @@ class Preparer:
     def _tokens(self, text: str) -> list[int]:
         found: list[int] = self._processor.tokenizer(text, add_special_tokens=False).input_ids
         return found
+
+
+def _is_tensor(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor)

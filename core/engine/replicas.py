@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import queue
+import sys
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from core.engine.base import Engine, Event, Finished, Progress, Request
+from core.engine.many import Told, stream_many
+from core.engine.reply import Either
 from core.engine.waiting import Line, Ticket
 from core.errors import SettingsError
 from core.planning.card import ModelCard
@@ -14,6 +18,10 @@ from core.planning.machine import Device
 from core.planning.memory import Execution
 
 HEARTBEAT_SECONDS = 0.3
+# Replicas are threads of one process. One that reads a prompt keeps Python busy for seconds; one
+# that writes needs it for a moment each token, and would wait these seconds for it (5 ms by
+# default, which is as long as a token takes).
+SWITCH_SECONDS = 0.0005
 STOPPED = Finished(
     prompt_tokens=0,
     reply_tokens=0,
@@ -38,6 +46,8 @@ class Replicas:
         if not engines:
             raise SettingsError("There are no replicas.", remedy="Give at least one engine.")
         self.engines = tuple(engines)
+        if len(self.engines) > 1:
+            sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         self._line = Line([each for each in engines for _ in range(each.capacity)])
 
     @property
@@ -78,6 +88,38 @@ class Replicas:
         finally:
             ticket.leave()
 
+    def stream_many(
+        self, requests: Iterator[Request | None], *, stop: threading.Event
+    ) -> Generator[Told]:
+        """Each takes the next request when it has room; see core.engine.many.stream_many.
+
+        Beside requests that wait for a replica here, each replica sees to its own line.
+        """
+        told: queue.Queue[Told | BaseException | None] = queue.Queue()
+        gone, shared = threading.Event(), _Shared(requests)
+        threads = [
+            threading.Thread(
+                target=_relay, args=(each, shared, Either(stop, gone), told), daemon=True
+            )
+            for each in self.engines
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            left = len(threads)
+            while left:
+                found = told.get()
+                if isinstance(found, BaseException):
+                    raise found
+                if found is None:
+                    left -= 1
+                else:
+                    yield found
+        finally:
+            gone.set()
+            for thread in threads:
+                thread.join()
+
     def close(self) -> None:
         """Free the memory of all of them."""
         for each in self.engines:
@@ -88,3 +130,39 @@ class Replicas:
         if video is None:
             return self._line.join()
         return self._line.join(lambda engine: engine.knows(video))
+
+
+class _Shared:
+    """Requests that several engines take from; each is told which it got."""
+
+    def __init__(self, requests: Iterator[Request | None]) -> None:
+        self._requests, self._lock, self._count = requests, threading.Lock(), 0
+
+    def taken(self, numbers: list[int]) -> Iterator[Request | None]:
+        """The next ones; their numbers are added to ``numbers``."""
+        while True:
+            with self._lock:
+                try:
+                    request = next(self._requests)
+                except StopIteration:
+                    return
+                if request is not None:
+                    numbers.append(self._count)
+                    self._count += 1
+            yield request
+
+
+def _relay(
+    engine: Engine,
+    shared: _Shared,
+    stop: threading.Event,
+    told: queue.Queue[Told | BaseException | None],
+) -> None:
+    """Hand on what one engine says, and its end or death."""
+    numbers: list[int] = []
+    try:
+        for number, event in stream_many(engine, shared.taken(numbers), stop=stop):
+            told.put((numbers[number] if number < len(numbers) else 0, event))
+        told.put(None)
+    except BaseException as error:
+        told.put(error)

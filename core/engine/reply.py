@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.engine.base import Event, Finished, Text
@@ -12,6 +12,9 @@ from core.errors import Cancelled
 
 if TYPE_CHECKING:
     import torch
+
+
+LOOK_SECONDS = 0.05
 
 
 class Either(threading.Event):
@@ -25,19 +28,27 @@ class Either(threading.Event):
         """True once either is."""
         return any(event.is_set() for event in self._both)
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether either is, by then."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (end is None or time.monotonic() < end):
+            left = LOOK_SECONDS if end is None else min(LOOK_SECONDS, end - time.monotonic())
+            self._both[0].wait(max(0.0, left))
+        return self.is_set()
+
 
 class Reply:
     """A streamer for ``generate``: token ids in, text events out, and the clock."""
 
     def __init__(
-        self, tokenizer: Any, stop: threading.Event, events: queue.Queue[Event | BaseException]
+        self, tokenizer: Any, stop: threading.Event, tell: Callable[[Event], None]
     ) -> None:
         from tokenizers.decoders import DecodeStream
 
         self._decoder = DecodeStream(skip_special_tokens=True)
         self._tokenizer = tokenizer.backend_tokenizer
         self._special = set(tokenizer.all_special_ids)
-        self._stop, self._events = stop, events
+        self._stop, self.tell = stop, tell
         self._started = time.perf_counter()
         self._first: float | None = None
         self._last = 0.0
@@ -59,7 +70,7 @@ class Reply:
             self._ended = token in self._special
             text = self._decoder.step(self._tokenizer, token)
             if text:
-                self._events.put(Text(text=text))
+                self.tell(Text(text=text))
 
     @property
     def begun(self) -> bool:

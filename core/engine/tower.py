@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from core.engine.attention import PACKED
 from core.engine.keeping import Shelf
 from core.engine.kernels import has_kernels
+from core.planning.memory import TOWER_CHUNK_PATCHES
 
 if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger(__name__)
-CHUNK_PATCHES = 32768
+CHUNK_PATCHES = TOWER_CHUNK_PATCHES
 TRIED_GRIDS = ((2, 18, 32), (3, 20, 36))
 CLOSE = 0.05  # relative; bf16 noise of another order of operations is a tenth of it
 WIDTH_STEP = 64  # products are slow where a width is no multiple of 8; this one suits all kernels

@@ -26,6 +26,10 @@ class Ticket(Generic[Slot]):
         """How many that came earlier are not done yet."""
         return self._line.before(self)
 
+    def awaited(self) -> bool:
+        """Whether others wait for a slot."""
+        return self._line.waited()
+
     def leave(self) -> None:
         """Hand the slot to the next in line, or give up the place; once is enough."""
         self._line.leave(self)
@@ -55,6 +59,11 @@ class Line(Generic[Slot]):
             if ticket not in self._waiting:
                 return 0
             return self._waiting.index(ticket) + len(self._taken)
+
+    def waited(self) -> bool:
+        """Whether anybody waits."""
+        with self._lock:
+            return bool(self._waiting)
 
     def leave(self, ticket: Ticket[Slot]) -> None:
         """See Ticket.leave."""

@@ -28,17 +28,19 @@ class Published:
 
     Memory is what nvidia-smi reports as total, not the round number on the box (an L4 of "24 GB"
     has 23,034 MiB); what the driver and the framework take of it is counted as a reserve.
+    ``kernels`` are those of core/engine, for compute capability 8.0 and later.
     """
 
     memory_mib: int
     flops: float
     bandwidth: float
+    kernels: bool = True
 
 
 # From NVIDIA's data sheets: tensor cores, no sparsity, float32 accumulation; SXM where there are
 # several forms. The T4 has no bfloat16, its float16 rate stands here.
 PUBLISHED: dict[str, Published] = {
-    "T4": Published(15_360, 6.5e13, 3.2e11),
+    "T4": Published(15_360, 6.5e13, 3.2e11, kernels=False),
     "L4": Published(23_034, 1.21e14, 3.0e11),
     "A10G": Published(23_028, 7.0e13, 6.0e11),
     "RTX 3090": Published(24_576, 7.1e13, 9.36e11),

@@ -140,6 +140,7 @@ class Family:
         exact: False where the true count depends on the pixels, and ours is an upper bound.
         frame_tokens: tokens of a frame (or tile) where they do not depend on its size.
         frame_side: pixels of a square frame's (or tile's) side, likewise.
+        in_chunks: whether core/engine goes through its prompts chunk by chunk.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Family:
     exact: bool = True
     frame_tokens: int | None = None
     frame_side: int | None = None
+    in_chunks: bool = False
 
 
 _QWEN2_TEXT = VideoText(marker="<|video_pad|>")
@@ -259,6 +261,7 @@ FAMILIES: dict[str, Family] = {
         patches=PatchGrid(patch_size=14, merge_size=2, temporal_patch_size=2),
         routes=(_qwen_vl_utils(_QWEN2_TEXT), _qwen2_processor(least=4, most=16_384)),
         chat_format="qwen2_vl",
+        in_chunks=True,
     ),
     "qwen2_5_vl": Family(
         name="Qwen2.5-VL",
@@ -266,6 +269,7 @@ FAMILIES: dict[str, Family] = {
         patches=PatchGrid(patch_size=14, merge_size=2, temporal_patch_size=2),
         routes=(_qwen_vl_utils(_QWEN2_TEXT), _qwen2_processor(least=4, most=16_384)),
         chat_format="qwen2_vl",
+        in_chunks=True,
     ),
     "qwen3_vl": Family(
         name="Qwen3-VL",
@@ -273,6 +277,7 @@ FAMILIES: dict[str, Family] = {
         patches=PatchGrid(patch_size=16, merge_size=2, temporal_patch_size=2),
         routes=(_qwen_vl_utils(_QWEN3_TEXT), _QWEN3_PROCESSOR),
         chat_format="qwen3_vl",
+        in_chunks=True,
     ),
     "qwen3_5": Family(
         name="Qwen3.5",
@@ -329,6 +334,7 @@ FAMILIES: dict[str, Family] = {
         chat_format="internvl",
         frame_tokens=256,
         frame_side=448,
+        in_chunks=True,
     ),
     "llava_onevision": Family(
         name="LLaVA-OneVision",
@@ -346,6 +352,7 @@ FAMILIES: dict[str, Family] = {
         chat_format="llava_onevision",
         frame_tokens=196,
         frame_side=384,
+        in_chunks=True,
     ),
     "smolvlm": Family(
         name="SmolVLM2",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.errors import ContextOverflow, MemoryOverflow
@@ -13,6 +13,9 @@ from core.planning.memory import (
     AS_STORED,
     DeviceMemory,
     Execution,
+    Load,
+    goes_in_chunks,
+    has_experts,
     load_of,
     run_dtype,
     weight_bytes,
@@ -42,6 +45,7 @@ __all__ = [
     "weight_bytes",
 ]
 
+HALVES = ("bfloat16", "float16")  # what the kernels of decoding by CUDA graphs take
 Verdict = Literal["fits", "over_context", "over_memory"]
 
 
@@ -105,15 +109,7 @@ def estimate(
     """
     tokens = count_tokens(plan, card, turns, reply_tokens=settings.reply_tokens, text=text)
     dtype = run_dtype(card, devices[0], execution)
-    load = load_of(
-        card,
-        dtype=dtype,
-        prompt=tokens.prompt,
-        total=tokens.total,
-        patches=plan.grid[0] * plan.grid[1] * plan.grid[2],
-        execution=execution,
-    )
-    placement = place(load, devices, execution)
+    load, placement, execution = _placed(plan, card, tokens, devices, execution)
     memory = memory_on(load, placement, devices)
     seconds = seconds_of(
         plan,
@@ -121,7 +117,7 @@ def estimate(
         card,
         prompt_tokens=tokens.prompt,
         dtype=dtype,
-        rates=rates or rough_rates(_running(placement, devices)),
+        rates=rates or usual_rates(card, _running(placement, devices), execution),
     )
     return Estimate(
         plan=plan,
@@ -131,6 +127,43 @@ def estimate(
         placement=placement,
         seconds=with_streaming(seconds, _streamed(placement, memory)),
     )
+
+
+def usual_rates(
+    card: ModelCard, devices: tuple[Device, ...], execution: Execution = AS_STORED
+) -> Rates:
+    """What devices that run this model usually reach, before anything was measured."""
+    plain = not goes_in_chunks(card, execution) or has_experts(card)
+    half = run_dtype(card, devices[0], execution) in HALVES
+    return rough_rates(devices, graphs=half and not plain)
+
+
+def _placed(
+    plan: Plan,
+    card: ModelCard,
+    tokens: Tokens,
+    devices: tuple[Device, ...],
+    execution: Execution,
+) -> tuple[Load, Placement, Execution]:
+    """What must be held, where and how: with layers in the machine's memory the plain way."""
+
+    def load(execution: Execution) -> Load:
+        return load_of(
+            card,
+            dtype=run_dtype(card, devices[0], execution),
+            prompt=tokens.prompt,
+            total=tokens.total,
+            patches=plan.grid[0] * plan.grid[1] * plan.grid[2],
+            execution=execution,
+        )
+
+    found = load(execution)
+    placement = place(found, devices, execution)
+    if placement.mode == "offload" and execution.in_chunks is None:
+        execution = replace(execution, in_chunks=False)
+        found = load(execution)
+        placement = place(found, devices, execution)
+    return found, placement, execution
 
 
 def _running(placement: Placement, devices: tuple[Device, ...]) -> tuple[Device, ...]:

@@ -58,9 +58,11 @@ def _found(
 ) -> tuple[tuple[Device, ...], Placement] | None:
     """The placement with the most room; the machine's memory helps only where nothing else does."""
     for among in dict.fromkeys((processors(devices), devices)):
+        away = among != processors(devices) and execution.in_chunks is None
+        how = replace(execution, in_chunks=False) if away else execution  # the plain way then
         for tokens in USUAL_TOKENS:
-            load = _usual(card, tokens, run_dtype(card, devices[0], execution), execution)
-            placement = place(load, among, execution)
+            load = _usual(card, tokens, run_dtype(card, devices[0], how), how)
+            placement = place(load, among, how)
             if not any(each.missing for each in memory_on(load, placement, among)):
                 return among, placement
     return None

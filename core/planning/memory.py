@@ -57,6 +57,7 @@ TOWER_STATES, TOWER_FLOATS = 5, 7
 # The same for layers and towers that are gone through in chunks, as core/engine does on a GPU:
 # read off peaks on an H200 (Qwen2.5-VL 3B, 7B and 32B, 16 to 768 frames; tools/bench_engine.py).
 CHUNK_LAYER_STATES, CHUNK_TOWER_STATES = 6.6, 0.65
+PREFILL_CHUNK_TOKENS, TOWER_CHUNK_PATCHES = 8192, 32_768
 ROUND_TOKENS = 256  # what the engine rounds a conversation's cache up to
 
 
@@ -66,8 +67,8 @@ class Execution:
 
     Attributes:
         precision: a key of PRECISIONS; None for what run_dtype() takes by itself.
-        prefill_chunk_tokens: prefill so many tokens at a time; None for the whole prompt at once.
-        tower_chunk_patches: the tower sees so many patches at a time; None for all of them.
+        in_chunks: whether tower and layers go through a prompt chunk by chunk; None while that is
+            not known, for what core/engine does with the family.
         placement: one of MODES; "auto" takes one device where that is enough, with replicas on the
             others, and splits elsewhere.
         layers: which layers each device holds already, every device a part of the model; None while
@@ -75,8 +76,7 @@ class Execution:
     """
 
     precision: str | None = None
-    prefill_chunk_tokens: int | None = None
-    tower_chunk_patches: int | None = None
+    in_chunks: bool | None = None
     placement: str = "auto"
     layers: tuple[range, ...] | None = None
 
@@ -84,7 +84,7 @@ class Execution:
         """Refuse what nothing can run.
 
         Raises:
-            SettingsError: no such precision or placement, or chunks of less than a token.
+            SettingsError: no such precision or placement.
         """
         if self.placement not in MODES:
             raise SettingsError(
@@ -95,11 +95,6 @@ class Execution:
             raise SettingsError(
                 f"There is no precision {self.precision!r}.",
                 remedy=f"Choose one of: {', '.join(PRECISIONS)}.",
-            )
-        if self.prefill_chunk_tokens is not None and self.prefill_chunk_tokens < 1:
-            raise SettingsError(
-                f"prefill_chunk_tokens is {self.prefill_chunk_tokens:,}.",
-                remedy="Set prefill_chunk_tokens to 1 or more.",
             )
 
 
@@ -239,11 +234,11 @@ def load_of(
     """What a request needs: ``prompt`` tokens, ``total`` with the reply, ``patches`` of video."""
     text, size = card.text, value_bytes(dtype)
     first, layers, last = _weights(card, dtype)
-    in_chunks = execution.prefill_chunk_tokens is not None
+    in_chunks = goes_in_chunks(card, execution)
     if in_chunks:
         total = -(-total // ROUND_TOKENS) * ROUND_TOKENS
     activations = _in_chunks if in_chunks else _at_once
-    tower, kept, layer = activations(card, size, prompt, patches, execution)
+    tower, kept, layer = activations(card, size, prompt, patches)
     if dtype in QUANTISED:  # each matrix is unpacked for its product
         layer += text.hidden * text.mlp * size
     return Load(
@@ -259,9 +254,12 @@ def load_of(
     )
 
 
-def _at_once(
-    card: ModelCard, size: int, prompt: int, patches: int, execution: Execution
-) -> tuple[int, int, int]:
+def goes_in_chunks(card: ModelCard, execution: Execution = AS_STORED) -> bool:
+    """Whether core/engine goes through this model's prompts chunk by chunk."""
+    return card.family.in_chunks if execution.in_chunks is None else execution.in_chunks
+
+
+def _at_once(card: ModelCard, size: int, prompt: int, patches: int) -> tuple[int, int, int]:
     """Load.tower, prompt and layer of transformers' own way."""
     text, vision = card.text, card.vision
     patch_values = 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
@@ -275,9 +273,7 @@ def _at_once(
     )
 
 
-def _in_chunks(
-    card: ModelCard, size: int, prompt: int, patches: int, execution: Execution
-) -> tuple[int, int, int]:
+def _in_chunks(card: ModelCard, size: int, prompt: int, patches: int) -> tuple[int, int, int]:
     """Load.tower, prompt and layer where the tower and the layers go through it in chunks.
 
     The cache is made after the tower. In between the video takes its place among the embeddings,
@@ -285,8 +281,7 @@ def _in_chunks(
     """
     text, vision = card.text, card.vision
     pixels = patches * 3 * card.patches.temporal_patch_size * card.patches.patch_size**2 * size
-    seen = min(patches, execution.tower_chunk_patches or patches)
-    piece = min(prompt, execution.prefill_chunk_tokens or prompt)
+    seen, piece = min(patches, TOWER_CHUNK_PATCHES), min(prompt, PREFILL_CHUNK_TOKENS)
     state, added = prompt * text.hidden, 1 + vision.deepstack
     looking = seen * int(MLP_COPIES * vision.mlp + CHUNK_TOWER_STATES * vision.hidden) * size
     placing = state * (8 + 1 + (2 + added) * size)

@@ -40,4 +40,5 @@ def test_prompt_is_as_long_as_foretold(kind: str, tmp_path: Path) -> None:
         foretold = count_tokens(plan, card, turns, reply_tokens=4)
         assert finished.prompt_tokens == foretold.prompt
         assert finished.reply_tokens >= 1
+    assert engine.execution.in_chunks == card.family.in_chunks
     engine.close()

@@ -85,7 +85,7 @@ def test_real_out_of_memory_is_told_and_survived(engine: LocalEngine) -> None:
     """Nearly the whole device is taken by somebody else; freed again, the next question works."""
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(0)
-    taken = torch.empty(free - 96 * 2**20, dtype=torch.uint8, device="cuda:0")
+    taken = torch.empty(free - 256 * 2**20, dtype=torch.uint8, device="cuda:0")
     try:
         with pytest.raises(MemoryOverflow, match="Out of memory with a prompt of"):
             ask(engine, seconds=120.0, max_frames=400, max_frame_tokens=200)

@@ -1,0 +1,262 @@
+"""A loaded model and a request's way through it, once it is the request's turn; knows no thread."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import resource
+import sys
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from core.engine.base import FramesNeeded, Request, Started
+from core.engine.fast import Fast
+from core.engine.preparing import Preparer
+from core.engine.quantizing import held_bytes
+from core.engine.reply import Reply
+from core.engine.writing import Row
+from core.errors import Cancelled, ContextOverflow, MemoryOverflow
+from core.planning.card import ModelCard
+from core.planning.machine import GIB, Device, processor
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A request; ``inputs`` are what the model takes, where that was made ahead."""
+
+    request: Request
+    inputs: dict[str, Any] | None = None
+
+
+class Answering:
+    """One model; the caller sees to it that one request at a time is in its turn.
+
+    Attributes:
+        fast: the fast way, where the class is known to it.
+        stop: of the request under way; looked at before every layer.
+    """
+
+    def __init__(
+        self, card: ModelCard, model: Any, processor: Any, devices: tuple[Device, ...]
+    ) -> None:
+        self._card, self._model, self._devices = card, model, devices
+        self.tokenizer = processor.tokenizer
+        self._preparer = Preparer(card, processor, str(model.device), model.dtype)
+        kept, away = _budgets(model, devices)
+        self.fast = Fast.of(model, kept_bytes=kept, away_bytes=away)
+        self.stop = threading.Event()
+        self._watch_layers()
+
+    def knows(self, video: Hashable) -> bool:
+        """Whether it can answer about this video without its frames."""
+        seen = self.fast is not None and self.fast.has_seen(video)
+        return seen and self._preparer.knows(video)
+
+    def ahead(self, request: Request) -> Task:
+        """What can be done before its turn: the inputs, but not by words, which take no time."""
+        if request.frames is None or self.knows(request.video):
+            return Task(request=request)
+        try:
+            return Task(request=request, inputs=self._preparer.ahead(request))
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return Task(request=request)
+
+    def answer(self, task: Task, reply: Reply) -> None:
+        """The whole reply.
+
+        Raises:
+            ContextOverflow, MemoryOverflow, FramesNeeded: see Engine.stream.
+        """
+
+        def whole() -> None:
+            self.reset_peaks()
+            if self.fast is None:
+                inputs, most = self._inputs(task, reply), task.request.reply_tokens
+                self._model.generate(**inputs, max_new_tokens=most, streamer=reply)
+                return
+            row = self._begun(task, reply)
+            rows = self.fast.rows()
+            try:
+                rows.join(row)
+                while rows:
+                    rows.step()
+            finally:
+                self.fast.leave(row)
+            if row.error is not None:
+                raise row.error
+
+        self._guarded(reply, whole)
+
+    def begin(self, task: Task, reply: Reply) -> Row | None:
+        """Its first token, of one that others are written beside; None where it was stopped.
+
+        Raises:
+            ContextOverflow, MemoryOverflow, FramesNeeded: see Engine.stream.
+        """
+        rows: list[Row] = []
+        self._guarded(reply, lambda: rows.append(self._begun(task, reply)))
+        return rows[0] if rows else None
+
+    def tokens(self, task: Task) -> int:
+        """The length of its prompt; 0 where it cannot be made, which is told in its turn."""
+        try:
+            made = task.inputs or self._made(task)
+        except Exception:
+            return 0
+        return int(made["input_ids"].shape[1])
+
+    def overflow(self, prompt_tokens: int, error: BaseException) -> MemoryOverflow:
+        """What is said when memory has run out."""
+        sizes = ", ".join(f"{d.name} {d.capacity_bytes / GIB:.0f} GiB" for d in self._devices)
+        return MemoryOverflow(
+            f"Out of memory with a prompt of {prompt_tokens:,} tokens ({sizes}): {short(error)}",
+            remedy="Take fewer frames or fewer patches a frame, then ask again.",
+        )
+
+    def reset_peaks(self) -> None:
+        """Count what is in use from now on."""
+        import torch
+
+        for name in self._cuda():
+            torch.cuda.reset_peak_memory_stats(name)
+
+    def peaks(self) -> tuple[int, ...]:
+        """The most in use since then; see Finished."""
+        import torch
+
+        cuda = tuple(int(torch.cuda.max_memory_allocated(name)) for name in self._cuda())
+        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+        return cuda or (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,)
+
+    def _guarded(self, reply: Reply, work: Callable[[], None]) -> None:
+        """Do it; where memory does not suffice, once more without what was kept."""
+        overflow = self._attempt(reply, work)
+        if overflow is not None:
+            free_memory()  # only here, where no traceback holds the tensors any more
+            if not reply.begun and self.fast is not None and self.fast.forget():
+                free_memory()
+                overflow = self._attempt(reply, work)
+        if overflow is not None:
+            free_memory()
+            raise overflow
+
+    def _attempt(self, reply: Reply, work: Callable[[], None]) -> MemoryOverflow | None:
+        import torch
+
+        try:
+            with torch.inference_mode():
+                work()
+        except Cancelled:
+            reply.stopped = True
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return self.overflow(reply.prompt_tokens, error)
+        return None
+
+    def _begun(self, task: Task, reply: Reply) -> Row:
+        assert self.fast is not None
+        row, reply.reused_tokens = self.fast.begin(
+            self._inputs(task, reply),
+            video=task.request.video,
+            max_new_tokens=task.request.reply_tokens,
+            streamer=reply,
+            look=self._look,
+        )
+        return row
+
+    def _inputs(self, task: Task, reply: Reply) -> dict[str, Any]:
+        """On the device, and short enough."""
+        made = self._made(task)
+        tokens = int(made["input_ids"].shape[1])
+        total = tokens + task.request.reply_tokens
+        if total > self._card.context_tokens:
+            raise ContextOverflow(
+                f"{total:,} tokens exceed the {self._card.context_tokens:,} of {self._card.name}.",
+                remedy="Take fewer frames or fewer patches a frame.",
+            )
+        if not reply.prompt_tokens:  # once, whatever has to be tried again
+            reply.tell(Started(prompt_tokens=tokens))
+        reply.prompt_tokens = tokens
+        return made
+
+    def _made(self, task: Task) -> dict[str, Any]:
+        """By words where they suffice: what was made ahead has pixels that nobody needs then."""
+        request = task.request
+        try:
+            if self.knows(request.video):
+                return self._preparer.inputs(replace(request, frames=None))
+        except KeyError:
+            pass  # another beginning than the one it knows
+        if task.inputs is not None:
+            return self._preparer.placed(task.inputs)
+        if request.frames is None:
+            raise FramesNeeded
+        return self._preparer.inputs(request)
+
+    def _look(self) -> None:
+        if self.stop.is_set():
+            raise Cancelled
+
+    def _watch_layers(self) -> None:
+        """Look at the stop event before every layer, so that a long prefill can be stopped too."""
+        import torch
+
+        def before_layer(_module: torch.nn.Module, _inputs: tuple[Any, ...]) -> None:
+            self._look()
+
+        for module in self._model.modules():
+            if isinstance(module, torch.nn.ModuleList):
+                for layer in module:
+                    layer.register_forward_pre_hook(before_layer)
+
+    def _cuda(self) -> list[str]:
+        return [device.name for device in self._devices if device.kind == "cuda"]
+
+
+def _budgets(model: Any, devices: tuple[Device, ...]) -> tuple[int, int]:
+    """Bytes that may be kept for later questions on the devices, and beside them in the machine.
+
+    Half of what the weights leave of the GPUs (a request that needs it has it), an eighth of the
+    machine's memory beside them; where there is no GPU, a quarter of what the weights leave.
+    """
+    weights = sum(held_bytes(each) for each in model.parameters())
+    gpus = [each.capacity_bytes for each in devices if each.kind == "cuda"]
+    if gpus:
+        return max(0, sum(gpus) - weights) // 2, processor().capacity_bytes // 8
+    return max(0, devices[0].capacity_bytes - weights) // 4, 0
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whatever it is called on the device where it happened."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "out of memory" in text.lower()
+    )
+
+
+def free_memory() -> None:
+    """Give back what nothing holds any more."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def short(error: BaseException) -> str:
+    """In a line."""
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,155 @@
+"""Requests answered side by side: each joins when it is ready and there is room, and leaves alone.
+
+Continuous batching: whoever has ended makes place for the next at once, nobody waits for a whole
+batch. Prompts are read one after the other, in between steps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.engine.answering import Answering, Task, free_memory, is_out_of_memory
+from core.engine.base import Event, Failed, Request
+from core.engine.feeding import Feed
+from core.engine.reply import Reply
+from core.engine.writing import Row, Rows
+from core.errors import Cancelled, MemoryOverflow
+
+Tell = Callable[[int, Event | Failed], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """One of the requests, with its number, or why it cannot be asked."""
+
+    number: int
+    task: Task | None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """A reply that is being written; what the request brought with it is not held any more."""
+
+    number: int
+    limit: int
+    reply: Reply
+    row: Row
+
+
+class Batch:
+    """At most ``most`` requests at a time, through one model.
+
+    Attributes:
+        tell: is given the number of a request and what happens to it.
+        fits: whether there is memory for one more beside those that are answered.
+    """
+
+    def __init__(
+        self,
+        answering: Answering,
+        feed: Feed[Request, Guest],
+        *,
+        most: int,
+        tell: Tell,
+        stop: threading.Event,
+        fits: Callable[[Task], bool],
+    ) -> None:
+        assert answering.fast is not None
+        self._answering, self._feed, self._most = answering, feed, most
+        self._tell, self._stop, self._fits = tell, stop, fits
+        self._rows: Rows = answering.fast.rows()
+        self._seats: list[Seat] = []
+        self._held: Guest | None = None
+        self._wants_all = False  # the one held has run out of memory beside others
+
+    def run(self, awaited: Callable[[], bool]) -> bool:
+        """Until all are answered; or, while others wait for the model, those who had joined.
+
+        Returns:
+            Whether there may be more.
+        """
+        import torch
+
+        with torch.inference_mode():
+            while True:
+                leaving = awaited() and bool(self._seats)
+                while not leaving and self._may_join() and self._join():
+                    leaving = awaited()
+                if not self._seats:
+                    return leaving and not self._stop.is_set()
+                for row in self._rows.step():
+                    self._end(next(each for each in self._seats if each.row is row))
+
+    def _may_join(self) -> bool:
+        return len(self._seats) < self._most and not self._stop.is_set()
+
+    def _join(self) -> bool:
+        """Let the next one join, if it is there and there is room; False where not."""
+        guest = self._held or self._feed.take(None if self._seats else self._stop)
+        self._held = guest
+        if guest is None or not self._has_room(guest):
+            return False
+        self._held = None
+        error: Exception | None = guest.error
+        if guest.task is not None:
+            reply = self._reply(guest.number)
+            try:
+                row = self._answering.begin(guest.task, reply)
+            except MemoryOverflow as overflow:
+                if self._seats:  # it may have all the memory when they have left
+                    self._held, self._wants_all = guest, True
+                    return False
+                error = overflow
+            except Exception as caught:
+                error = caught
+            else:
+                self._sit(guest.number, guest.task.request.reply_tokens, reply, row)
+                return True
+        assert error is not None
+        self._tell(guest.number, Failed(error=error))
+        return True
+
+    def _has_room(self, guest: Guest) -> bool:
+        if not self._seats:
+            self._wants_all = False
+            return True
+        if guest.task is None:
+            return True
+        return not self._wants_all and self._fits(guest.task)
+
+    def _sit(self, number: int, limit: int, reply: Reply, row: Row | None) -> None:
+        if row is None:
+            self._finish(number, limit, reply)
+            return
+        seat = Seat(number=number, limit=limit, reply=reply, row=row)
+        self._seats.append(seat)
+        if row.done:
+            self._end(seat)
+        else:
+            self._rows.join(row)
+
+    def _end(self, seat: Seat) -> None:
+        self._seats.remove(seat)
+        fast, error = self._answering.fast, seat.row.error
+        assert fast is not None
+        fast.leave(seat.row)
+        if error is None or isinstance(error, Cancelled):
+            seat.reply.stopped = error is not None
+            self._finish(seat.number, seat.limit, seat.reply)
+            return
+        seat.row.error = None  # its traceback holds tensors
+        if is_out_of_memory(error):
+            error = self._answering.overflow(seat.reply.prompt_tokens, error)
+            free_memory()
+        self._tell(seat.number, Failed(error=error))
+
+    def _finish(self, number: int, limit: int, reply: Reply) -> None:
+        peaks = self._answering.peaks()
+        self._tell(number, reply.finished(limit=limit, peak_bytes=peaks))
+
+    def _reply(self, number: int) -> Reply:
+        tokenizer = self._answering.tokenizer
+        return Reply(tokenizer, self._stop, lambda event: self._tell(number, event))

@@ -1,0 +1,129 @@
+"""Conversations that a model has had: opened where a prompt goes on, put away once it is answered.
+
+Those used least recently move to the machine's memory, and go when that is full too.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+from core.engine.keeping import Conversation, Shelf, shared_length
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Remembered:
+    """What was read, for whoever asks about the same video.
+
+    Attributes:
+        here, away: conversations on the devices, and in the machine's memory.
+        places: each layer's device.
+        token_bytes: of a token's keys and values in all layers.
+    """
+
+    def __init__(
+        self, layers: Any, dtype: torch.dtype, *, kept_bytes: int, away_bytes: int
+    ) -> None:
+        self.here: Shelf[Conversation] = Shelf(kept_bytes)
+        self.away: Shelf[Conversation] = Shelf(away_bytes)
+        self.places = [place_of(layer.input_layernorm) for layer in layers]
+        self._shapes = [_shape(layer.self_attn) for layer in layers]
+        self._dtype = dtype
+        self._numbers = itertools.count()
+        self.token_bytes = self._new(None, 1).nbytes
+
+    def open(
+        self, ids: list[int], video: Hashable | None, *, room: int, least: int
+    ) -> Conversation | None:
+        """One with ``room`` that has read as much of ``ids`` as any shares, but not the last token.
+
+        None where none about this video shares ``least`` tokens.
+        """
+        number, shared = self._longest(ids, video, least)
+        if number is None:
+            return None
+        shelf = self.here if number in self.here else self.away
+        departs = shelf is self.here and shared < len(self._here(number).ids)
+        kept = shelf.get(number) if departs else shelf.pop(number)  # others may go on from it
+        assert kept is not None
+        if shelf is self.here and not departs and kept.room >= room:
+            return kept
+        self.make_room(room)
+        return kept.resized(room, keep=shared, places=self.places, spend=not departs)
+
+    def new(self, video: Hashable | None, room: int) -> Conversation:
+        """An empty one, which others make room for."""
+        self.make_room(room)
+        return self._new(video, room)
+
+    def keep(self, kept: Conversation) -> None:
+        """For later."""
+        self._put_away(self.here.put(next(self._numbers), kept, kept.nbytes))
+
+    def make_room(self, tokens: int) -> None:
+        """Move others away until so many tokens fit beside what may stay."""
+        self._put_away(self.here.shrink(max(0, self.here.limit - tokens * self.token_bytes)))
+
+    def forget(self) -> bool:
+        """Drop all; False where nothing was."""
+        gone = [shelf.shrink(0) for shelf in (self.here, self.away)]
+        return any(gone)
+
+    def _longest(
+        self, ids: list[int], video: Hashable | None, least: int
+    ) -> tuple[Hashable | None, int]:
+        """Which conversation about this video begins like ``ids``, and for how many tokens."""
+        best: tuple[Hashable | None, int] = (None, least - 1)
+        if video is not None:
+            for number, each in (*self.here, *self.away):
+                shared = min(shared_length(each.ids, ids), len(ids) - 1)
+                if each.video == video and shared > best[1]:
+                    best = number, shared
+        return best
+
+    def _here(self, number: Hashable) -> Conversation:
+        found = self.here.get(number)
+        assert found is not None
+        return found
+
+    def _put_away(self, gone: list[tuple[Hashable, Conversation]]) -> None:
+        """Into the machine's memory, where there is room."""
+        import torch
+
+        places = [torch.device("cpu")] * len(self.places)
+        for number, each in gone:
+            if self.token_bytes * len(each.ids) <= self.away.limit:
+                away = each.moved(places)
+                self.away.put(number, away, away.nbytes)
+
+    def _new(self, video: Hashable | None, room: int) -> Conversation:
+        import torch
+
+        keys, values = (
+            [
+                torch.empty(room, *shape, dtype=self._dtype, device=place)
+                for shape, place in zip(self._shapes, self.places, strict=True)
+            ]
+            for _ in "kv"
+        )
+        return Conversation(video, keys=keys, values=values)
+
+
+def place_of(module: Any) -> torch.device:
+    """Where it computes: weights that wait elsewhere are on no device until they are fetched."""
+    import torch
+
+    hook = getattr(module, "_hf_hook", None)
+    if module.weight.device.type == "meta" and hook is not None:
+        return torch.device(hook.execution_device)
+    device: torch.device = module.weight.device
+    return device
+
+
+def _shape(attention: Any) -> tuple[int, int]:
+    """(key heads, head size)."""
+    size = int(attention.head_dim)
+    return attention.k_proj.out_features // size, size

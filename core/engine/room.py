@@ -1,0 +1,66 @@
+"""Whether one more request fits beside those that are being answered, as the forecast counts it."""
+
+from __future__ import annotations
+
+from core.engine.base import Request
+from core.planning.card import ModelCard
+from core.planning.machine import Device
+from core.planning.memory import Execution, load_of, run_dtype
+from core.planning.placement import memory_on, place_held
+
+
+def needed(
+    card: ModelCard,
+    request: Request,
+    prompt_tokens: int,
+    *,
+    devices: tuple[Device, ...],
+    execution: Execution,
+) -> tuple[int, ...]:
+    """Bytes on each device on top of the weights: the cache, and what reading the prompt takes."""
+    frames, high, wide = request.plan.grid
+    load = load_of(
+        card,
+        dtype=run_dtype(card, devices[0], execution),
+        prompt=prompt_tokens,
+        total=prompt_tokens + request.reply_tokens,
+        patches=frames * high * wide,
+        execution=execution,
+    )
+    layers = execution.layers or (range(card.text.layers),)
+    found = memory_on(load, place_held(layers, devices), devices)
+    return tuple(each.kv_cache + each.activations for each in found)
+
+
+def free(device: Device) -> int:
+    """Bytes of a CUDA device that can be had: what is free, and what torch holds unused.
+
+    No more than the user lets it take.
+    """
+    import torch
+
+    unused, _ = torch.cuda.mem_get_info(device.name)
+    taken = torch.cuda.memory_allocated(device.name)
+    held = torch.cuda.memory_reserved(device.name) - taken
+    return min(unused + held, device.capacity_bytes - taken)
+
+
+def fits(
+    card: ModelCard,
+    request: Request,
+    prompt_tokens: int,
+    *,
+    devices: tuple[Device, ...],
+    execution: Execution,
+    kept_bytes: int,
+) -> bool:
+    """Whether every GPU has the room; ``kept_bytes`` on them can be given up for it.
+
+    Where there is none, the machine's memory is left to its own devices.
+    """
+    wanted = needed(card, request, prompt_tokens, devices=devices, execution=execution)
+    gpus = [
+        (each, size) for each, size in zip(devices, wanted, strict=False) if each.kind == "cuda"
+    ]
+    share = kept_bytes // max(1, len(gpus))
+    return all(size <= free(each) + share for each, size in gpus)

@@ -1,0 +1,480 @@
+"""Many requests to an engine: each is answered as if it were alone, whatever becomes of others."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from asking_by_hand import NEVER, Passes, ask, ending, listening, request, said
+from core.engine import Event, Finished, Progress, Request, Started, Text
+from core.engine.base import Failed, FramesNeeded
+from core.engine.feeding import READY, Feed
+from core.engine.local import LocalEngine
+from core.engine.many import stream_many
+from core.engine.replicas import Replicas
+from core.errors import ContextOverflow, MemoryOverflow
+from core.planning import ModelCard, load_card
+from core.planning.machine import processor as this_processor
+from fake_engine import FakeEngine, wait_until
+from holding import assert_back_to, holdings
+
+FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+QUESTIONS = ("What is this?", "And that?", "Why?", "When does it appear?", "Where?", "Who?")
+LENGTHS = (12, 1, 5, 9, 20, 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """Engines of one model whose replies vary, which have seen nothing."""
+
+    card: ModelCard
+    network: Any
+    processor: Any
+
+    def engine(self, rows: int | None = 3, **changed: Any) -> tuple[LocalEngine, Any]:
+        network, card = copy.deepcopy(self.network), replace(self.card, **changed)
+        return LocalEngine(card, network, self.processor, (this_processor(),), rows=rows), network
+
+    def asked(self) -> list[Request]:
+        return [
+            replace(request(self.card, question=q, reply_tokens=n), video=("film", n % 2))
+            for q, n in zip(QUESTIONS, LENGTHS, strict=True)
+        ]
+
+
+@pytest.fixture(scope="module")
+def maker(tiny_model: Path, processor: Any) -> Maker:
+    from transformers import AutoModelForImageTextToText
+
+    torch.set_num_threads(1)
+    network = AutoModelForImageTextToText.from_pretrained(tiny_model).eval()
+    torch.manual_seed(3)
+    for each in network.parameters():
+        if each.dim() > 1:
+            each.data.copy_(torch.randn_like(each) * 2 / each[0].numel() ** 0.5)
+    head = torch.randn_like(network.lm_head.weight)
+    network.lm_head.weight = torch.nn.Parameter(head)
+    settings = network.generation_config
+    settings.eos_token_id = None
+    settings.suppress_tokens = [*range(min(processor.tokenizer.all_special_ids), len(head))]
+    return Maker(card=load_card(tiny_model), network=network, processor=processor)
+
+
+@pytest.fixture(scope="module")
+def alone(maker: Maker) -> list[str]:
+    """What each of Maker.asked is answered by itself."""
+    found = []
+    for each in maker.asked():
+        engine, _ = maker.engine()
+        found.append(said(list(engine.stream(each, stop=NEVER))))
+    assert len(set(found)) == len(found)
+    return found
+
+
+def heard(told: Iterator[tuple[int, Event | Failed]]) -> dict[int, list[Any]]:
+    """What was told of each request, without the waiting."""
+    found: dict[int, list[Any]] = {}
+    for number, event in told:
+        if not isinstance(event, Progress):
+            found.setdefault(number, []).append(event)
+    return found
+
+
+def replies(found: dict[int, list[Any]]) -> list[str]:
+    return [said(found[number]) for number in sorted(found)]
+
+
+def sometimes(asked: list[Request], every: int) -> Iterator[Request | None]:
+    """One that is ready, and then so many times nothing."""
+    for each in asked:
+        yield each
+        yield from [None] * every
+
+
+@pytest.mark.parametrize("rows", [None, 1, 2, 3, 8], ids="{} rows".format)
+def test_each_is_answered_as_if_it_were_alone(
+    rows: int | None, maker: Maker, alone: list[str]
+) -> None:
+    engine, _ = maker.engine(rows)
+    found = heard(stream_many(engine, iter(maker.asked()), stop=NEVER))
+    assert replies(found) == alone
+    for number, length in enumerate(LENGTHS):
+        started, *texts, finished = found[number]
+        assert isinstance(started, Started)
+        assert isinstance(finished, Finished)
+        assert {type(each) for each in texts} <= {Text}
+        assert (finished.reply_tokens, finished.reason) == (length, "length")
+        assert finished.prompt_tokens == started.prompt_tokens
+        assert finished.seconds_to_first_token > 0
+
+
+def test_they_are_answered_side_by_side(maker: Maker) -> None:
+    """The first one's words come between those of the others; as many at once as there are rows."""
+    engine, _ = maker.engine(3)
+    asked = [replace(each, reply_tokens=12) for each in maker.asked()]
+    under_way, most, changes, last = set[int](), 0, 0, -1
+    for number, event in stream_many(engine, iter(asked), stop=NEVER):
+        if isinstance(event, Started):
+            under_way.add(number)
+        elif isinstance(event, Finished):
+            under_way.remove(number)
+        elif isinstance(event, Text):
+            changes += number != last
+            last = number
+        most = max(most, len(under_way))
+    assert most == 3
+    assert changes > 2 * len(asked)
+
+
+def test_nobody_waits_for_a_request_that_is_not_ready(maker: Maker, alone: list[str]) -> None:
+    """The second is ready only when the first has been answered."""
+    engine, _ = maker.engine(3)
+    first_done = threading.Event()
+
+    def requests() -> Iterator[Request | None]:
+        first, second, *_ = maker.asked()
+        yield first
+        while not first_done.wait(0.01):
+            yield None
+        yield second
+
+    found: dict[int, list[Any]] = {}
+    for number, event in stream_many(engine, requests(), stop=NEVER):
+        found.setdefault(number, []).append(event)
+        if isinstance(event, Finished):
+            first_done.set()
+    assert replies(found) == alone[:2]
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_they_join_as_they_come(every: int, maker: Maker, alone: list[str]) -> None:
+    engine, _ = maker.engine(2)
+    told = stream_many(engine, sometimes(maker.asked(), every), stop=NEVER)
+    assert replies(heard(told)) == alone
+
+
+def test_what_was_read_is_used_again(maker: Maker, alone: list[str]) -> None:
+    """The same video and words again: all but the last token of the prompt had been read."""
+    engine, _ = maker.engine(3)
+    asked = maker.asked()
+    for _ in range(2):
+        found = heard(stream_many(engine, iter(asked), stop=NEVER))
+        assert replies(found) == alone
+    for events in found.values():
+        finished = events[-1]
+        assert finished.reused_tokens == finished.prompt_tokens - 1
+
+
+def test_no_requests(maker: Maker) -> None:
+    engine, _ = maker.engine()
+    assert heard(stream_many(engine, iter(()), stop=NEVER)) == {}
+    assert heard(stream_many(engine, iter([None, None]), stop=NEVER)) == {}
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_what_goes_wrong_with_one_is_its_answer(rows: int, maker: Maker, alone: list[str]) -> None:
+    engine, _ = maker.engine(rows, context_tokens=600)
+    asked = maker.asked()
+    broken = replace(asked[1].frames, pixels=asked[1].frames.pixels[:, :31])
+    asked[1] = replace(asked[1], frames=broken, video=None)
+    asked[2] = replace(asked[2], frames=None, video="never seen")
+    asked[3] = replace(asked[3], reply_tokens=10**6)
+    found = heard(stream_many(engine, iter(asked), stop=NEVER))
+    errors = {n: type(each[-1].error) for n, each in found.items() if isinstance(each[-1], Failed)}
+    assert errors.keys() == {1, 2, 3}
+    assert issubclass(errors[1], (ValueError, RuntimeError))
+    assert (errors[2], errors[3]) == (FramesNeeded, ContextOverflow)
+    assert [said(found[n]) for n in (0, 4, 5)] == [alone[n] for n in (0, 4, 5)]
+    assert ending(ask(engine)).reply_tokens > 0
+
+
+class Scarce:
+    """Memory runs out at these passes through the first layer."""
+
+    def __init__(self, *passes: int) -> None:
+        self.passes, self.count = passes, 0
+
+    def __call__(self) -> None:
+        self.count += 1
+        if self.count in self.passes:
+            raise FULL
+
+
+def test_one_that_does_not_fit_beside_others_has_its_turn_alone(
+    maker: Maker, alone: list[str]
+) -> None:
+    """Out of memory in the second prompt: answered when the first has left, and so are all."""
+    engine, network = maker.engine(3)
+    order: list[int] = []
+    found: dict[int, list[Any]] = {}
+    with listening(network, Scarce(2, 3)):  # the second time without what was kept
+        for number, event in stream_many(engine, iter(maker.asked()), stop=NEVER):
+            if isinstance(event, Finished):
+                order.append(number)
+            found.setdefault(number, []).append(event)
+    assert replies(found) == alone
+    assert order[0] == 0
+    assert len([each for each in found[1] if isinstance(each, Started)]) == 2  # it began twice
+
+
+def test_one_that_does_not_fit_at_all(maker: Maker, alone: list[str]) -> None:
+    """Nobody is beside it, and without what was kept it is too large too."""
+    engine, network = maker.engine(3)
+    with listening(network, Scarce(1, 2)):
+        found = heard(stream_many(engine, iter(maker.asked()), stop=NEVER))
+    assert isinstance(found[0][-1].error, MemoryOverflow)
+    assert replies({n: found[n] for n in range(1, 6)}) == alone[1:]
+
+
+def test_out_of_memory_within_a_reply_is_that_ones(maker: Maker, alone: list[str]) -> None:
+    engine, network = maker.engine(2)
+    asked = [replace(each, reply_tokens=12) for each in maker.asked()[:4]]
+    with listening(network, Scarce(7)):
+        found = heard(stream_many(engine, iter(asked), stop=NEVER))
+    failed = [n for n, each in found.items() if isinstance(each[-1], Failed)]
+    assert len(failed) == 1
+    assert isinstance(found[failed[0]][-1].error, MemoryOverflow)
+    assert found[failed[0]][-1].error.__context__ is None
+    for number in set(range(4)) - set(failed):
+        assert (
+            said(found[number])[: len(alone[number])] == alone[number][: len(said(found[number]))]
+        )
+        assert found[number][-1].reply_tokens == 12
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_stop_ends_all(rows: int, maker: Maker) -> None:
+    """Within a token of each; those that had not begun are not begun."""
+    engine, network = maker.engine(rows)
+    stop, passes = threading.Event(), Passes(0.005)
+    asked = [replace(each, reply_tokens=2000) for each in maker.asked()]
+    told: list[tuple[int, Event | Failed]] = []
+    at_stop = 0
+    with listening(network, passes):
+        for number, event in stream_many(engine, iter(asked), stop=stop):
+            told.append((number, event))
+            if isinstance(event, Text) and len(told) > 40 and not stop.is_set():
+                stop.set()
+                at_stop = passes.count
+    assert passes.count <= at_stop + rows
+    last = dict(told)
+    assert 0 < len(last) <= rows + 1
+    assert all(each.reason == "stopped" for each in last.values() if isinstance(each, Finished))
+    assert ending(ask(engine)).reply_tokens > 0
+
+
+def test_who_leaves_ends_all(maker: Maker) -> None:
+    """And nobody takes from the requests any more: they can be closed."""
+    engine, _ = maker.engine(2)
+    closed = threading.Event()
+
+    def requests() -> Iterator[Request | None]:
+        try:
+            yield from itertools.cycle(maker.asked())
+        finally:
+            closed.set()
+
+    list(stream_many(engine, iter(maker.asked()[:1]), stop=NEVER))
+    before, asked = holdings(), requests()
+    told = stream_many(engine, asked, stop=NEVER)
+    for _, event in told:
+        if isinstance(event, Finished):
+            break
+    told.close()
+    asked.close()
+    assert closed.is_set()
+    assert_back_to(before)
+    assert ending(ask(engine)).reply_tokens > 0
+
+
+def test_requests_that_cannot_be_had(maker: Maker) -> None:
+    """What their iterator raises is told to whoever asked for all of them."""
+    engine, _ = maker.engine(2)
+
+    def requests() -> Iterator[Request | None]:
+        yield maker.asked()[0]
+        raise ArithmeticError("confused")
+
+    with pytest.raises(ArithmeticError, match="confused"):
+        list(stream_many(engine, requests(), stop=NEVER))
+    assert ending(ask(engine)).reply_tokens > 0
+
+
+def test_others_are_let_in_between(maker: Maker) -> None:
+    """A person who asks during a long batch waits for what is under way, not for all of it."""
+    engine, network = maker.engine(2)
+    finished: list[str] = []
+
+    def person() -> None:
+        list(engine.stream(request(maker.card, question="A person"), stop=NEVER))
+        finished.append("person")
+
+    thread = threading.Thread(target=person)
+    with listening(network, Passes(0.01)):
+        for number, event in stream_many(engine, iter(maker.asked() * 4), stop=NEVER):
+            if number == 1 and isinstance(event, Started):
+                thread.start()
+            if isinstance(event, Finished):
+                finished.append(str(number))
+        thread.join(60)
+    assert len(finished) == 25
+    assert finished.index("person") < 12
+
+
+def test_an_unloaded_engine_says_so(maker: Maker) -> None:
+    engine, _ = maker.engine(2)
+    engine.close()
+    with pytest.raises(Exception, match="has been unloaded"):
+        list(stream_many(engine, iter(maker.asked()), stop=NEVER))
+
+
+def test_an_engine_of_another_kind(maker: Maker) -> None:
+    """One after the other, by the same interface."""
+    engine = FakeEngine(maker.card, words=("Yes, ", "it is."))
+    engine.fail_with = ArithmeticError("confused")
+    told = stream_many(engine, sometimes(maker.asked()[:2], 1), stop=NEVER)
+    number, failed = next(told)
+    assert (number, type(failed)) == (0, Failed)
+    engine.fail_with = None
+    assert next(told) == (1, Progress(stage="reading"))
+    assert replies(heard(told)) == ["Yes, it is."]
+
+
+@pytest.mark.parametrize("kinds", [("local", "local"), ("fake", "fake"), ("local", "fake")])
+def test_replicas_share_them(kinds: tuple[str, ...], maker: Maker, alone: list[str]) -> None:
+    """Each request is answered once, under its own number, and every replica has some."""
+    engines = [
+        maker.engine(2)[0] if kind == "local" else FakeEngine(maker.card, pause_seconds=0.02)
+        for kind in kinds
+    ]
+    found = heard(stream_many(Replicas(engines), iter(maker.asked() * 3), stop=NEVER))
+    assert sorted(found) == list(range(18))
+    for number, events in found.items():
+        assert len([each for each in events if isinstance(each, Finished)]) == 1
+        assert said(events) in (alone[number % 6], "Yes.")
+    fakes = [len(each.requests) for each in engines if isinstance(each, FakeEngine)]
+    assert all(0 < each < 18 for each in fakes)
+
+
+def test_a_replica_that_dies_is_told(maker: Maker) -> None:
+    class Dies(FakeEngine):
+        def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(
+            stream_many(
+                Replicas((FakeEngine(maker.card, pause_seconds=0.05), Dies(maker.card))),
+                iter(maker.asked() * 3),
+                stop=NEVER,
+            )
+        )
+
+
+def test_the_next_one_is_made_ready_while_one_is_answered(
+    maker: Maker, alone: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its processor has run before the first one's reply has ended."""
+    engine, network = maker.engine(1)
+    made: list[str] = []
+    call = type(maker.processor).__call__
+
+    def listen(self: Any, *args: Any, **named: Any) -> Any:
+        made.append("made")
+        return call(self, *args, **named)
+
+    monkeypatch.setattr(type(maker.processor), "__call__", listen)
+    first, _, second, third = maker.asked()[:4]
+    replies_of: dict[int, list[Event]] = {}
+    stop = threading.Event()
+
+    def ask_one(number: int, asked: Request) -> None:
+        replies_of[number] = list(engine.stream(asked, stop=NEVER))
+
+    with listening(network, Passes(0.005)):
+        long = engine.stream(replace(first, reply_tokens=4000), stop=stop)
+        next(event for event in long if isinstance(event, Text))
+        assert len(made) == 1
+        threads = []
+        for number, asked in enumerate((second, third)):
+            asked = replace(asked, video=("film", 7 + number))
+            threads.append(threading.Thread(target=ask_one, args=(number, asked)))
+            threads[-1].start()
+            time.sleep(0.05)
+        assert wait_until(lambda: len(made) == 2)
+        assert not wait_until(lambda: len(made) > 2, seconds=1)  # the one behind it has to wait
+        stop.set()
+        assert ending(list(long)).reason == "stopped"
+        for thread in threads:
+            thread.join(60)
+    assert [said(replies_of[n]) for n in (0, 1)] == [alone[2], alone[3]]
+    assert len(made) == 3
+
+
+def test_frames_that_are_none_are_told_before_the_turn(maker: Maker) -> None:
+    engine, network = maker.engine(1)
+    asked = maker.asked()[0]
+    broken = replace(asked.frames, pixels=asked.frames.pixels[:, :31])
+    stop = threading.Event()
+    with listening(network, Passes(0.005)):
+        long = engine.stream(replace(asked, reply_tokens=4000), stop=stop)
+        next(event for event in long if isinstance(event, Text))
+        with pytest.raises((RuntimeError, ValueError)):
+            list(engine.stream(replace(asked, frames=broken, video=None), stop=NEVER))
+        stop.set()
+        assert ending(list(long)).reason == "stopped"
+
+
+def _feed(items: Any, work: Callable[[int, Any], Any] = lambda number, item: item) -> Any:
+    return Feed(iter(items), work)
+
+
+def test_a_feed_gives_all_in_order() -> None:
+    feed = _feed([3, None, 1, None, None, 2], lambda number, item: (number, item))
+    assert [feed.take(NEVER) for _ in range(4)] == [(0, 3), (1, 1), (2, 2), None]
+    feed.close()
+
+
+def test_a_feed_makes_so_many_ahead() -> None:
+    made: list[int] = []
+    feed = _feed(range(100), lambda number, item: made.append(item) or item)
+    assert wait_until(lambda: len(made) == READY)
+    time.sleep(0.3)
+    assert len(made) == READY
+    assert feed.take() == 0
+    assert wait_until(lambda: len(made) == READY + 1)
+    feed.close()
+    assert len(made) == READY + 1
+
+
+def test_a_feed_that_has_nothing_yet() -> None:
+    let = threading.Event()
+    feed = _feed(each if let.is_set() else None for each in iter(lambda: "x", None))
+    assert feed.take() is None
+    stop = threading.Event()
+    stop.set()
+    assert feed.take(stop) is None
+    let.set()
+    assert feed.take(NEVER) == "x"
+    feed.close()
+
+
+def test_a_feed_tells_what_went_wrong_after_all_before() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ArithmeticError("confused")
+
+    feed = _feed(broken())
+    assert feed.take(NEVER) == 1
+    with pytest.raises(ArithmeticError):
+        feed.take(NEVER)
+    feed.close()

@@ -1,0 +1,109 @@
+"""Memory on GPUs at its fullest: what the forecast says of whole requests, and what they took.
+
+    python tools/bench_peaks.py --models 3B,7B,32B       on one GPU, and split over two
+    python tools/bench_peaks.py --write                  into BENCHMARKS.md
+
+Real classes with the published shapes and random weights; videos of 252x448 frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+
+from bench_models import asked, planned, random_engine, settle, wait_until_set_up  # noqa: E402
+from bench_report import machine, write_section  # noqa: E402
+from core.engine import Finished  # noqa: E402
+from core.engine.loading import choose_devices  # noqa: E402
+from core.engine.local import LocalEngine  # noqa: E402
+from core.errors import FramewiseError  # noqa: E402
+from core.planning import Turn, estimate, load_card  # noqa: E402
+from core.planning.memory import Execution  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", default="3B,7B,32B,72B", help="by commas")
+    parser.add_argument("--frames", default="16,64,256,768", help="by commas")
+    parser.add_argument("--write", action="store_true", help="put the table into BENCHMARKS.md")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        lines.append(line)
+
+    say("## Memory, foretold and measured\n")
+    say(f"{torch.cuda.get_device_name(0)}. {machine('torch', 'transformers', 'accelerate')}.\n")
+    say("| model | placement | frames | device | foretold | measured | off |")
+    say("|---|---|---|---|---|---|---|")
+    counts = [int(text) for text in options.frames.split(",")]
+    for name in options.models.split(","):
+        for placement, device in _ways():
+            for line in _rows(name, placement, device, counts):
+                say(line)
+    if options.write:
+        write_section("peaks", "\n".join(lines))
+
+
+def _ways() -> Iterator[tuple[str, str]]:
+    yield "single", "cuda:0"
+    if torch.cuda.device_count() > 1:
+        yield "split", "cuda:0,cuda:1"
+
+
+def _rows(name: str, placement: str, device: str, counts: list[int]) -> Iterator[str]:
+    card = load_card(f"Qwen/Qwen2.5-VL-{name}-Instruct")
+    try:
+        engine = random_engine(card, choose_devices(device), Execution(placement=placement))
+    except FramewiseError as error:
+        yield f"| {name} | {placement} | cannot: {error.message} | | | | |"
+        return
+    wait_until_set_up()
+    for frames in counts:
+        for device_name, foretold, measured in _peaks(engine, frames):
+            yield (
+                f"| {name} | {placement} | {frames} | {device_name} | {foretold / 1e9:.2f} GB "
+                f"| {measured / 1e9:.2f} GB | {foretold / measured - 1:+.1%} |"
+            )
+    engine.close()
+    del engine
+    settle()
+    torch.cuda.empty_cache()
+
+
+def _peaks(engine: LocalEngine, frames: int) -> Iterator[tuple[str, int, int]]:
+    """What torch's share of each device was foretold to be, and was."""
+    info, settings, plan = planned(engine.card, frames)
+    turns = [Turn("user", "x " * 18)]
+    foretold = estimate(
+        plan,
+        info,
+        settings,
+        engine.card,
+        turns,
+        devices=engine.devices(),
+        execution=engine.execution,
+    )
+    measured: tuple[int, ...] = ()
+    for _ in range(2):
+        settle()
+        for event in engine.stream(asked(plan), stop=threading.Event()):
+            if isinstance(event, Finished):
+                measured = event.peak_bytes
+    for each, peak in zip(foretold.memory, measured, strict=True):
+        yield each.device.name, each.peak - each.reserve, peak
+
+
+if __name__ == "__main__":
+    main()
