@@ -9,6 +9,7 @@ end and between. Where a file is not plain, or anything differs, the answer is N
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,63 +102,59 @@ class _Found:
         self, entries: Entries, shown: NDArray[np.int64], is_key: NDArray[np.bool_]
     ) -> None:
         self._entries, self._shown, self._is_key = entries, shown, is_key
-        self._last_duration = 0
+        self._count = len(shown)
 
     def compared(self, container: InputContainer, stream: VideoStream) -> Shown | None:
         """The same, where real packets do not differ."""
+        keys = np.flatnonzero(self._is_key).tolist()
+        if not keys or keys[0] != 0 or self._count - keys[-1] > self._count // 2:
+            return None  # no keyframe near the end to jump to: nothing would be saved
         container.seek(int(self._entries.decoded[0]), stream=stream, backward=True)
-        beginning = list(itertools.islice(self._packets(container, stream), COMPARED))
-        if not beginning or beginning[0].pts is None:
+        first = next(_filled(container, stream), None)
+        if first is None or first.pts is None:
             return None
-        self._shown = self._shown + (beginning[0].pts - self._shown[0])
-        keys = np.flatnonzero(self._is_key)
-        if len(np.unique(self._shown)) < len(self._shown) or not len(keys) or keys[0] != 0:
+        self._shown = self._shown + (first.pts - self._shown[0])
+        if len(np.unique(self._shown)) < self._count:
             return None
-        if not self._alike(beginning, at=0):
-            return None
-        between = keys[np.linspace(0, len(keys) - 1, PROBES + 2).astype(int)[1:-1]]
-        for key in np.unique(between).tolist():
-            there = itertools.islice(self._sought(container, stream, key), COMPARED_THERE)
-            if not self._alike(list(there), at=key):
+        between = np.linspace(0, len(keys) - 1, PROBES + 2).astype(int)[1:-1]
+        lengths = {keys[place]: COMPARED_THERE for place in between.tolist()} | {0: COMPARED}
+        for key, length in lengths.items():
+            if self._agreed(container, stream, key, min(length, self._count - key)) is None:
                 return None
-        ending = list(self._sought(container, stream, int(keys[-1])))
-        last = int(self._shown.argmax()) - int(keys[-1])
-        whole = len(ending) == len(self._shown) - keys[-1]
-        if not whole or last < 0 or not self._alike(ending, at=int(keys[-1])):
-            return None
-        duration = ending[last].duration or 0
-        if duration <= 0:
+        duration = self._agreed(container, stream, keys[-1], None)
+        if not duration:
             return None
         return Shown(shown=self._shown, is_key=self._is_key, last_duration=duration)
 
-    def _sought(
-        self, container: InputContainer, stream: VideoStream, key: int
-    ) -> itertools.chain[Packet[VideoStream]]:
+    def _agreed(
+        self, container: InputContainer, stream: VideoStream, key: int, length: int | None
+    ) -> int | None:
+        """Compare so many packets from a keyframe on, or all that come.
+
+        Gives the duration of the one shown last, 0 where it is not among them; None where one is
+        not as it was found to be. Packets are let go at once: together they may be gigabytes.
+        """
         container.seek(int(self._shown[key]), stream=stream, backward=True)
-        return itertools.chain(self._packets(container, stream))
+        place, last, duration = key, int(self._shown.argmax()), 0
+        for packet in itertools.islice(_filled(container, stream), length):
+            if place == self._count or not self._is_alike(packet, place):
+                return None
+            if place == last:
+                duration = packet.duration or 0
+            place += 1
+        return duration if place == (self._count if length is None else key + length) else None
 
-    def _packets(
-        self, container: InputContainer, stream: VideoStream
-    ) -> filter[Packet[VideoStream]]:
-        return filter(lambda packet: packet.size, packets(container, stream))
-
-    def _alike(self, read: list[Packet[VideoStream]], *, at: int) -> bool:
-        """Whether these packets are what was found of the samples from ``at`` on."""
-        end = at + len(read)
-        if not read or end > len(self._shown):
-            return False
+    def _is_alike(self, packet: Packet[VideoStream], place: int) -> bool:
         entries = self._entries
-        said = zip(
-            entries.places[at:end].tolist(),
-            entries.sizes[at:end].tolist(),
-            self._shown[at:end].tolist(),
-            self._is_key[at:end].tolist(),
-            entries.decoded[at:end].tolist(),
-            strict=True,
+        return bool(
+            packet.pos == entries.places[place]
+            and packet.size == entries.sizes[place]
+            and packet.pts == self._shown[place]
+            and packet.dts in (None, entries.decoded[place])  # None where FFmpeg is not sure
+            and packet.is_keyframe == self._is_key[place]
+            and not packet.is_discard
         )
-        return all(
-            (each.pos, each.size, each.pts, each.is_keyframe) == expected[:4]
-            and each.dts in (None, expected[4])  # FFmpeg leaves out what it takes for unsure
-            and not each.is_discard
-            for each, expected in zip(read, said, strict=True)
-        )
+
+
+def _filled(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    return (packet for packet in packets(container, stream) if packet.size)
