@@ -21,24 +21,23 @@ RECOVERY_POINT = 6
 LENGTH_BYTES = 4
 MOST_UNITS = 16  # before the first slice of a picture
 MOST_LOOKED_AT = 20_000  # units that are looked into one by one
-WINDOW_BYTES = 64 * 2**20  # of the file that are mapped at a time: they count as memory
+WINDOW_BYTES = 16 * 2**20  # of the file that are mapped at a time: they count as memory
 
 
 def keyframes(path: Path, places: Places, sizes: Places) -> NDArray[np.bool_] | None:
     """For each picture, given where it begins and its bytes; None where that is not certain."""
-    found = np.zeros(len(places), dtype=np.bool_)
-    windows, looked_at = places // WINDOW_BYTES, 0
+    found, looked_at = np.zeros(len(places), dtype=np.bool_), 0
+    windows = places // WINDOW_BYTES
+    order = np.argsort(windows, kind="stable")
     try:
         with path.open("rb") as file:
-            for window in np.unique(windows).tolist():
-                inside = np.flatnonzero(windows == window)
-                begin, ends = window * WINDOW_BYTES, places[inside] + sizes[inside]
-                length = int(ends.max()) - begin
+            for inside in np.split(order, np.flatnonzero(np.diff(windows[order])) + 1):
+                begin = int(windows[inside[0]]) * WINDOW_BYTES
+                starts, ends = places[inside] - begin, places[inside] + sizes[inside] - begin
                 with mmap.mmap(
-                    file.fileno(), length, access=mmap.ACCESS_READ, offset=begin
+                    file.fileno(), int(ends.max()), access=mmap.ACCESS_READ, offset=begin
                 ) as view:
-                    starts = places[inside] - begin
-                    seen = _Window(view).keyframes(starts, starts + sizes[inside])
+                    seen = _Window(view).keyframes(starts, ends)
                 if seen is None or (looked_at := looked_at + seen[1]) > MOST_LOOKED_AT:
                     return None
                 found[inside] = seen[0]
