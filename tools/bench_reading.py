@@ -41,9 +41,16 @@ OURS = "framewise"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one reader took: seconds, and bytes at the peak over what its imports took."""
+    """What one reader took.
+
+    Attributes:
+        seconds: from the call to the last frame.
+        processor_seconds: on all cores together; hardly longer where others use them as well.
+        peak_bytes: of memory, over what its imports took.
+    """
 
     seconds: float
+    processor_seconds: float
     peak_bytes: int
 
 
@@ -103,8 +110,11 @@ def _table(clip: Path, encoding: str, options: argparse.Namespace) -> Iterator[s
         f"{clip.stat().st_size / 1e6:.0f} MB; frames spread evenly, scaled to "
         f"{options.target}; the best of {options.rounds}.\n"
     )
-    yield "| frames | reader | seconds | times ours | MB at the peak, imports aside |"
-    yield "|---|---|---|---|---|"
+    yield (
+        "| frames | reader | seconds | times ours | processor seconds | times ours "
+        "| MB at the peak, imports aside |"
+    )
+    yield "|---|---|---|---|---|---|---|"
     chosen = [name for name in PEERS if any(part in name for part in options.peers.split(","))]
     for text in options.frames.split(","):
         count = int(text)
@@ -129,18 +139,32 @@ def _rows(
             found = _in_process(name, clip, jobs[name], options)
             if isinstance(found, str):
                 failed[name] = found
-            elif name not in best or found.seconds < best[name].seconds:
+            elif name in best:
+                best[name] = _better(best[name], found)
+            else:
                 best[name] = found
     for name in jobs:
         row = f"| {label} | {name} |"
         if name in failed:
-            yield f"{row} {failed[name]} | | |"
+            yield f"{row} {failed[name]} | | | | |"
             best.pop(name, None)
             continue
-        result = best[name]
-        ratio = f"{result.seconds / best[ours].seconds:.1f}" if ours in best else ""
-        yield f"{row} {result.seconds:.2f} | {ratio} | {result.peak_bytes / 1e6:.0f} |"
+        result, us = best[name], best.get(ours, best[name])
+        yield (
+            f"{row} {result.seconds:.2f} | {result.seconds / us.seconds:.1f} "
+            f"| {result.processor_seconds:.2f} "
+            f"| {result.processor_seconds / us.processor_seconds:.1f} "
+            f"| {result.peak_bytes / 1e6:.0f} |"
+        )
     return best
+
+
+def _better(one: Result, other: Result) -> Result:
+    return Result(
+        seconds=min(one.seconds, other.seconds),
+        processor_seconds=min(one.processor_seconds, other.processor_seconds),
+        peak_bytes=max(one.peak_bytes, other.peak_bytes),
+    )
 
 
 def _verdict(found: dict[str, Result], snapped: dict[str, Result], count: int) -> Iterator[str]:
@@ -149,7 +173,7 @@ def _verdict(found: dict[str, Result], snapped: dict[str, Result], count: int) -
         exact, keys = min(qwen) / found[OURS].seconds, min(qwen) / snapped[OURS].seconds
         yield (
             f"| {count} | **qwen-vl-utils with its best reader, times ours** "
-            f"| | **exact {exact:.1f}, keyframes {keys:.1f}** | |"
+            f"| | **exact {exact:.1f}, keyframes {keys:.1f}** | | | |"
         )
 
 
@@ -178,8 +202,8 @@ def _in_process(
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         return "cannot: " + last[:100].replace("|", "/")
-    seconds, peak_bytes = json.loads(done.stdout.splitlines()[-1])
-    return Result(seconds=seconds, peak_bytes=peak_bytes)
+    seconds, used, peak_bytes = json.loads(done.stdout.splitlines()[-1])
+    return Result(seconds=seconds, processor_seconds=used, peak_bytes=peak_bytes)
 
 
 if __name__ == "__main__":
