@@ -5,9 +5,9 @@ keyframe every 250 frames. Two minutes are encoded, and their packets repeated.
 
 The grain is what costs bits. A camera's is soft, since each place of a sensor sees one colour only
 and its neighbours fill in the others. It is as strong as gives 1.5 Mbit/s at the encoder's default
-(30 minutes of 1280x720 are 340 MB), which is what films of that size have on the web, 1.5 to 3.
-A clip with half a level of grain has a third of that: few bits make decoding cheap for everybody,
-and leave the scaling, in which readers differ most.
+(30 minutes of 1280x720 are 349 MB), which is what films of that size have on the web, 1.5 to 3.
+Fewer bits make decoding cheaper for every reader alike, and scaling, in which they differ, a larger
+share of the whole.
 """
 
 from __future__ import annotations
