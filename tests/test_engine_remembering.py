@@ -113,6 +113,24 @@ def test_none_that_would_do(video: str | None, least: int) -> None:
     assert remembered.open([*range(12), 99], "film", room=40, least=12) is not None
 
 
+def test_others_depart_from_one_in_use(copies: list[int]) -> None:
+    """It is on no shelf, and stays as it is; nobody can depart once it is gone."""
+    remembered = _made()
+    first = _read(remembered, 20)
+    remembered.forget()
+    remembered.use(first)
+    for asked in ([*range(12), 99], [*range(20), 99]):
+        kept = remembered.open(asked, "film", room=40, least=1)
+        assert kept is not None
+        assert kept is not first
+        assert _right(kept, len(asked) - 1)
+        kept.keys[0].zero_()
+    assert copies == [40, 40]
+    assert _right(first, 20)
+    del first
+    assert remembered.open([*range(12), 99], "film", room=40, least=1) is None
+
+
 def test_the_last_token_is_always_read() -> None:
     remembered = _made()
     _read(remembered, 20)

@@ -10,6 +10,7 @@ from asking_by_hand import request
 from core.engine.room import fits, needed
 from core.planning import Settings, Turn, estimate, load_card, make_plan
 from core.planning.devices import GIB, Device
+from core.planning.machine import processor
 from core.planning.memory import Execution
 from core.video import describe_video
 
@@ -81,7 +82,8 @@ def test_every_gpu_must_have_it(
     assert found == expected
 
 
-def test_without_gpus_it_is_not_asked(tiny_model: Path) -> None:
-    card = load_card(tiny_model)
-    device = Device(name="cpu", kind="cpu", model="none", capacity_bytes=1)
-    assert fits(card, request(card), 10**5, devices=(device,), execution=Execution(), kept_bytes=0)
+@pytest.mark.parametrize("count", [1, 10**9], ids=["one", "a billion"])
+def test_a_processor_has_what_the_machine_has(count: int, tiny_model: Path) -> None:
+    card, device = load_card(tiny_model), processor()
+    found = fits(card, request(card), count, devices=(device,), execution=Execution(), kept_bytes=0)
+    assert found == (count == 1)

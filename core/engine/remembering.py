@@ -6,6 +6,7 @@ Those used least recently move to the machine's memory, and go when that is full
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from core.engine.keeping import Conversation, Shelf, shared_length
 
 if TYPE_CHECKING:
     import torch
+
+
+_Found = tuple[Shelf[Conversation] | None, Hashable, Conversation, int]
 
 
 class Remembered:
@@ -33,6 +37,7 @@ class Remembered:
         self._shapes = [_shape(layer.self_attn) for layer in layers]
         self._dtype = dtype
         self._numbers = itertools.count()
+        self._in_use: weakref.WeakSet[Conversation] = weakref.WeakSet()
         self.token_bytes = self._new(None, 1).nbytes
 
     def open(
@@ -42,17 +47,21 @@ class Remembered:
 
         None where none about this video shares ``least`` tokens.
         """
-        number, shared = self._longest(ids, video, least)
-        if number is None:
+        found = self._longest(ids, video, least)
+        if found is None:
             return None
-        shelf = self.here if number in self.here else self.away
-        departs = shelf is self.here and shared < len(self._here(number).ids)
-        kept = shelf.get(number) if departs else shelf.pop(number)  # others may go on from it
-        assert kept is not None
+        shelf, number, kept, shared = found
+        departs = shelf is None or (shelf is self.here and shared < len(kept.ids))
+        if shelf is not None:  # others may go on from one that is departed from
+            _ = shelf.get(number) if departs else shelf.pop(number)
         if shelf is self.here and not departs and kept.room >= room:
             return kept
         self.make_room(room)
         return kept.resized(room, keep=shared, places=self.places, spend=not departs)
+
+    def use(self, kept: Conversation) -> None:
+        """Others may depart from this one while its reply is being written."""
+        self._in_use.add(kept)
 
     def new(self, video: Hashable | None, room: int) -> Conversation:
         """An empty one, which others make room for."""
@@ -61,6 +70,7 @@ class Remembered:
 
     def keep(self, kept: Conversation) -> None:
         """For later."""
+        self._in_use.discard(kept)
         self._put_away(self.here.put(next(self._numbers), kept, kept.nbytes))
 
     def make_room(self, tokens: int) -> None:
@@ -72,22 +82,20 @@ class Remembered:
         gone = [shelf.shrink(0) for shelf in (self.here, self.away)]
         return any(gone)
 
-    def _longest(
-        self, ids: list[int], video: Hashable | None, least: int
-    ) -> tuple[Hashable | None, int]:
+    def _longest(self, ids: list[int], video: Hashable | None, least: int) -> _Found | None:
         """Which conversation about this video begins like ``ids``, and for how many tokens."""
-        best: tuple[Hashable | None, int] = (None, least - 1)
-        if video is not None:
-            for number, each in (*self.here, *self.away):
-                shared = min(shared_length(each.ids, ids), len(ids) - 1)
-                if each.video == video and shared > best[1]:
-                    best = number, shared
+        known: list[tuple[Shelf[Conversation] | None, Hashable, Conversation]] = [
+            (shelf, number, each) for shelf in (self.here, self.away) for number, each in shelf
+        ]
+        known += [(None, None, each) for each in self._in_use]
+        best, most = None, least - 1
+        for shelf, number, each in known:
+            if video is None or each.video != video:
+                continue
+            shared = min(shared_length(each.ids, ids), len(ids) - 1)
+            if shared > most:
+                best, most = (shelf, number, each, shared), shared
         return best
-
-    def _here(self, number: Hashable) -> Conversation:
-        found = self.here.get(number)
-        assert found is not None
-        return found
 
     def _put_away(self, gone: list[tuple[Hashable, Conversation]]) -> None:
         """Into the machine's memory, where there is room."""

@@ -9,6 +9,7 @@ from core.planning.card import ModelCard
 from core.planning.machine import Device
 from core.planning.memory import Execution, load_of, run_dtype
 from core.planning.placement import memory_on, place_held
+from core.video.budget import free_bytes
 
 
 def needed(
@@ -35,12 +36,15 @@ def needed(
 
 
 def free(device: Device) -> int:
-    """Bytes of a CUDA device that can be had: what is free, and what torch holds unused.
+    """Bytes that can be had: what is free, and of a GPU what torch holds unused.
 
-    No more than the user lets it take.
+    No more of a GPU than the user lets it take.
     """
     import torch
 
+    if device.kind == "cpu":
+        found = free_bytes()
+        return device.capacity_bytes if found is None else found
     unused, _ = torch.cuda.mem_get_info(device.name)
     taken = torch.cuda.memory_allocated(device.name)
     held = torch.cuda.memory_reserved(device.name) - taken
@@ -57,13 +61,7 @@ def fits(
     kept_bytes: int,
     free_on: Callable[[Device], int] = free,
 ) -> bool:
-    """Whether every GPU has the room; ``kept_bytes`` on them can be given up for it.
-
-    Where there is none, the machine's memory is left to its own devices.
-    """
+    """Whether every device has the room; ``kept_bytes`` on them can be given up for it."""
     wanted = needed(card, request, prompt_tokens, devices=devices, execution=execution)
-    gpus = [
-        (each, size) for each, size in zip(devices, wanted, strict=False) if each.kind == "cuda"
-    ]
-    share = kept_bytes // max(1, len(gpus))
-    return all(size <= free_on(each) + share for each, size in gpus)
+    share = kept_bytes // len(devices)
+    return all(size <= free_on(each) + share for each, size in zip(devices, wanted, strict=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from core.planning import Turn
 
 OTHER = (Turn("user", "How many are there, and of what colour?"),)
 TURNS = (ASKED, OTHER, ASKED_ON)
-WAYS = ("one by one", "together")
+WAYS = ("one by one", "together", "on a processor")
 
 
 @pytest.fixture(scope="module", params=CLASSES)
@@ -31,7 +32,10 @@ def fast(request: pytest.FixtureRequest, one: Subject) -> Fast:
 
 
 def made(model: Any, way: str) -> Fast:
-    """Together is what devices with kernels do: one step for all, and the next under way."""
+    """Together is what devices with kernels do: one step for all, and the next under way.
+
+    On a processor there is one step for all too, of use only to several.
+    """
     found = Fast.of(model, kept_bytes=10**9, away_bytes=10**9)
     assert found is not None
     if way == "together":
@@ -39,6 +43,14 @@ def made(model: Any, way: str) -> Fast:
         shape = shape_of(text.layers[0])
         assert shape is not None
         found.decoder = Decoder(text, model.lm_head, shape)
+    if way == "on a processor":
+        assert found.gains
+        assert found.decoder is None
+    else:
+        model.model.language_model.layers[0].register_parameter(
+            "another", torch.nn.Parameter(torch.ones(1))
+        )
+        assert found.gains == (way == "together")
     return found
 
 
@@ -62,7 +74,7 @@ def _begin(fast: Fast, inputs: dict[str, Any], streamer: Any, *, tokens: int, vi
 
 def _all(fast: Fast, asked: list[tuple[dict[str, Any], Any, int]], *, every: int) -> list[Row]:
     """Replies to (inputs, streamer, tokens), of which one joins every so many steps."""
-    rows, begun, count = fast.rows(), list[Row](), 0
+    rows, begun, count = fast.rows(many=True), list[Row](), 0
     with torch.inference_mode():
         while len(begun) < len(asked) or rows:
             if count % every == 0 and len(begun) < len(asked):
@@ -128,7 +140,8 @@ def test_a_reply_that_ends_by_itself(one: Subject) -> None:
     model.generation_config.eos_token_id = [alone[1][4]]
     for way in WAYS:
         heard = [Written() for _ in TURNS]
-        _all(made(model, way), [(i, s, 12) for i, s in zip(inputs, heard, strict=True)], every=1)
+        fast = made(copy.deepcopy(model), way)
+        _all(fast, [(i, s, 12) for i, s in zip(inputs, heard, strict=True)], every=1)
         ends = alone[1][4]
         assert [each.ids for each in heard] == [
             each[: each.index(ends) + 1] if ends in each else each for each in alone
