@@ -7,7 +7,7 @@ import logging
 import resource
 import sys
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,10 @@ class Answering:
             remedy="Take fewer frames or fewer patches a frame, then ask again.",
         )
 
+    def free_memory(self) -> None:
+        """Give back what nothing holds any more."""
+        free_memory(self._cuda())
+
     def reset_peaks(self) -> None:
         """Count what is in use from now on."""
         import torch
@@ -142,12 +146,12 @@ class Answering:
         """Do it; where memory does not suffice, once more without what was kept."""
         overflow = self._attempt(reply, work)
         if overflow is not None:
-            free_memory()  # only here, where no traceback holds the tensors any more
+            self.free_memory()  # only here, where no traceback holds the tensors any more
             if not reply.begun and self.fast is not None and self.fast.forget():
-                free_memory()
+                self.free_memory()
                 overflow = self._attempt(reply, work)
         if overflow is not None:
-            free_memory()
+            self.free_memory()
             raise overflow
 
     def _attempt(self, reply: Reply, work: Callable[[], None]) -> MemoryOverflow | None:
@@ -249,13 +253,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def free_memory() -> None:
-    """Give back what nothing holds any more."""
+def free_memory(own: Sequence[str]) -> None:
+    """Give back what nothing holds any more on one's own CUDA devices.
+
+    To torch only, where other replicas are at work on others: it can empty the caches of all
+    devices or none, and waits for the kernels of one.
+    """
     import torch
 
     gc.collect()
-    if torch.cuda.is_available():
+    every = [f"cuda:{number}" for number in range(torch.cuda.device_count() if own else 0)]
+    if own and not any(torch.cuda.memory_allocated(name) for name in every if name not in own):
         with capturing:
+            for name in own:
+                torch.cuda.synchronize(name)
             torch.cuda.empty_cache()
 
 

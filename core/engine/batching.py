@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.engine.answering import Answering, Task, free_memory, is_out_of_memory
+from core.engine.answering import Answering, Task, is_out_of_memory
 from core.engine.base import Event, Failed, Request
 from core.engine.feeding import Feed
 from core.engine.reply import Reply
@@ -154,7 +154,7 @@ class Batch:
         seat.row.error = None  # its traceback holds tensors
         if is_out_of_memory(error):
             error = self._answering.overflow(seat.reply.prompt_tokens, error)
-            free_memory()
+            self._answering.free_memory()
         self._tell(seat.number, Failed(error=error))
 
     def _finish(self, number: int, limit: int, reply: Reply) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 TRIED_TOKENS = (1024, 1536, 2, MOST_ROWS)  # from the second on for any number
 SET_UP_TOKENS = 65536
-RECOMPILED = 64  # once for each device and kind of model in this process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +91,14 @@ class Decoder:
         shape = _shape_of_all(text, head) if there else None
         return None if shape is None else Decoder(text, head, shape)
 
-    def compile(self) -> None:
-        """Fuse what lies between the products; where that fails, go on without."""
+    def compile(self) -> Callable[[], None]:
+        """Fuse what lies between the products; where that fails, go on without.
+
+        Returns:
+            What puts it to use.
+        """
         import torch
 
-        torch._dynamo.config.recompile_limit = max(RECOMPILED, torch._dynamo.config.recompile_limit)
         one, many = (
             Halves(before=torch.compile(before_attention), after=torch.compile(after_attention))
             for _ in range(2)
@@ -108,7 +110,10 @@ class Decoder:
                     self._try(stage, many, tokens=tokens)
         except Exception as error:  # no compiler, no Triton, a version that cannot
             log.info("Text layers without fused kernels: %s", str(error).split("\n")[0])
-            return
+            return lambda: None
+        return lambda: self._take(one, many)
+
+    def _take(self, one: Halves, many: Halves) -> None:
         self.one, self.many = one, many
 
     def set_up(self, chunk_tokens: int) -> None:

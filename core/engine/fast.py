@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.engine import attention
+from core.engine.compiling import allow_compiled
 from core.engine.decoding import Decoder
 from core.engine.keeping import Conversation, Shelf, room_for
 from core.engine.picking import Picker, ends_of
@@ -110,7 +111,8 @@ class Fast:
     def warm_up(self) -> None:
         """Compile and set up what can be, for a thread beside the first questions.
 
-        Replies are written without graphs meanwhile; see Decoder.
+        Replies are written without graphs meanwhile, see Decoder, and with nothing that is
+        compiled: what is ready is put to use when all is.
         """
         import torch
 
@@ -119,10 +121,11 @@ class Fast:
         self.decoder.graphs = False
         try:
             with torch.inference_mode(), torch.cuda.device(self.decoder.stages[0].device):
-                self.decoder.compile()
-                if self.tower is not None:
-                    self.tower.fuse()
+                allow_compiled()
+                ready = [self.decoder.compile(), *([self.tower.fuse()] if self.tower else [])]
                 self.decoder.set_up(CHUNK_TOKENS)
+                for put_to_use in ready:
+                    put_to_use()
         finally:
             self.decoder.graphs = True
 

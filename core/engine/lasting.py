@@ -22,11 +22,15 @@ class Lasting:
         self._work = queue.SimpleQueue()
         threading.Thread(target=self._go, name=name, daemon=True).start()
 
-    def run(self, work: Callable[[], Result]) -> Result:
-        """Wait until it is done; what it gives or raises."""
+    def bring(self, work: Callable[[], Result]) -> Future[Result]:
+        """Let it be done; the future has what it gives or raises."""
         future: Future[Result] = Future()
         self._work.put((future, work))
-        return future.result()
+        return future
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        """The same, and wait until it is done."""
+        return self.bring(work).result()
 
     def close(self) -> None:
         """End the thread when all that was brought is done."""

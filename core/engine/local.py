@@ -13,6 +13,7 @@ from core.engine import room
 from core.engine.answering import Answering, Task, free_memory, short
 from core.engine.base import Event, Finished, Progress, Request
 from core.engine.batching import Batch, Guest
+from core.engine.compiling import allow_compiled
 from core.engine.fast import Fast, execution_of
 from core.engine.feeding import Feed
 from core.engine.lasting import Lasting
@@ -57,6 +58,7 @@ class LocalEngine:
         self._most = 1 if fast is None else rows or (MOST_ROWS if gains else 1)
         if fast is not None and fast.decoder is not None:
             fast.decoder.graphs = False  # from before the first question until all is set up
+            self._thread.bring(allow_compiled)
             threading.Thread(target=self._set_up, args=(fast,), name="set-up", daemon=True).start()
 
     def devices(self) -> tuple[Device, ...]:
@@ -73,7 +75,7 @@ class LocalEngine:
         ticket.wait()
         self._answering = None
         self._thread.close()
-        free_memory()
+        free_memory([each.name for each in self._devices if each.kind == "cuda"])
         ticket.leave()
 
     def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
@@ -200,7 +202,6 @@ class LocalEngine:
             rehearse(self)
         except Exception as error:  # a GPU with no room left for it, a compiler that is not there
             log.warning("Not all could be set up in advance: %s", short(error))
-            free_memory()
 
     def _fits(self, task: Task) -> bool:
         answering = self._loaded()

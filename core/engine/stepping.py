@@ -9,7 +9,7 @@ has its own attention over its own buffers, so that lengths may differ and nothi
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.engine.attention import causal
@@ -117,9 +117,7 @@ class Run:
                     part.go_to(self._conversations)
                     self._through(part)
             torch.cuda.current_stream(device).wait_stream(stream)
-            part.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(part.graph, stream=stream, capture_error_mode="thread_local"):
-                part.out = self._through(part)
+            part.graph = _captured(lambda: self._through(part), part, stream)
         part.stage.warmed.add(rows)
 
     def _through(self, part: _Part) -> torch.Tensor:
@@ -148,6 +146,27 @@ class Run:
         axes = self._decoder.axes
         position = part.turn[None] if axes == 1 else part.turn.expand(axes, 1, -1)
         return turns(self._decoder.rotations[part.number], x, position)
+
+
+def _captured(work: Callable[[], torch.Tensor], part: _Part, stream: Any) -> Any:
+    """A graph of ``work``, whose outcome is the part's; None where there is no memory for it.
+
+    Not by torch.cuda.graph, which empties the caches of all devices first: with expandable segments
+    that takes memory from under kernels that another replica's thread has started elsewhere.
+    """
+    import torch
+
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.stream(stream):
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                part.out = work()
+            finally:
+                graph.capture_end()
+    except torch.OutOfMemoryError:
+        return None
+    return graph
 
 
 def _attended(

@@ -51,25 +51,31 @@ class Tower:
                 self.shelf.put(self.video, kept, _nbytes(kept))
         return copy.copy(kept)  # what called it may replace its fields
 
-    def fuse(self) -> None:
+    def fuse(self) -> Callable[[], None]:
         """Let torch.compile fuse what lies between a block's products, where that can be done.
 
         Compiled on made-up videos before it is used, so that no question waits for it.
+
+        Returns:
+            What puts it to use.
         """
         import torch
 
         calls = self._overheard()
         if not calls:
-            return
+            return lambda: None
         fused: Any = torch.compile(type(calls[0][0]).forward)
         try:
             for block, args, told in calls:
                 expected = block.forward(*args, **told)
                 if not _close(fused(block, *args, **told), expected):
-                    return
+                    return lambda: None
         except Exception as error:  # no compiler, no Triton, a version that cannot
             log.info("The tower without fused kernels: %s", str(error).split("\n")[0])
-            return
+            return lambda: None
+        return lambda: self._take(fused)
+
+    def _take(self, fused: Any) -> None:
         for block in self._module.blocks:
             block.forward = functools.partial(fused, block)
 

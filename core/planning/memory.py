@@ -40,7 +40,7 @@ PRECISIONS = {
     "int8": "int8",
     "int4": "int4",
 }
-FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(0.8 * GIB)}  # context, libraries, slack
+FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": GIB}  # context, libraries, slack
 
 QUANTISED = ("int8", "int4")  # by a library, while the weights are loaded
 MODES = ("auto", "single", "replicas", "split")

@@ -201,7 +201,7 @@ def test_every_token_is_the_likeliest(compiled: bool, model: Any) -> None:
     fast = _fast(model)
     if compiled:
         assert fast.decoder is not None
-        fast.decoder.compile()
+        fast.decoder.compile()()
     for words in (FIRST, SECOND, OTHER, FIRST):
         inputs = _inputs(model, words)
         _good(model, inputs, _by_fast(fast, inputs, 24))

@@ -1,0 +1,17 @@
+"""torch.compile beside threads that answer: what each of them has to be told."""
+
+from __future__ import annotations
+
+RECOMPILED = 64  # once for each device and kind of model in this process
+
+
+def allow_compiled() -> None:
+    """For every thread that runs compiled functions: newer torches keep these settings by thread.
+
+    While another thread compiles, they run as they are written; torch would raise an error.
+    """
+    import torch._dynamo
+
+    config = torch._dynamo.config
+    config.recompile_limit = max(RECOMPILED, config.recompile_limit)
+    config.error_on_nested_fx_trace = False
