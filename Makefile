@@ -1,7 +1,7 @@
 # make demo   set up, then start the page with the embedded model on http://127.0.0.1:7860
 # make test   set up, then everything that needs no GPU, browser included
 # make check  ruff and mypy
-# make bench  what things cost here, printed as tables; that of reading goes into BENCHMARKS.md
+# make bench  what things cost here, printed as tables; those of reading go into BENCHMARKS.md
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,6 +25,7 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python tools/benchmark.py
 	$(BIN)/python tools/bench_reading.py --write
+	$(BIN)/python tools/bench_store.py --write
 
 examples: $(VENV)/.app
 	$(BIN)/python tools/make_examples.py

@@ -94,6 +94,7 @@ def estimate(
 ) -> None:
     """Foretell frames, tokens, memory and seconds, without loading a model."""
     from core.asking import foresee, with_preset
+    from core.engine.quantizing import check_packable
     from core.records import catalog_records, foreseen_record
     from ui.terminal import catalog_text, estimate_text
 
@@ -103,6 +104,8 @@ def estimate(
         return
     info = video_of(described, settings)
     card = load_card(loading.model)
+    if loading.quantize is not None:  # a precision may be that of another program
+        check_packable(card, loading.quantize)
     foreseen = foresee(
         info,
         settings if preset is None else with_preset(preset, settings, card),
@@ -272,6 +275,9 @@ def _quiet_libraries() -> None:
     """One answer wants no progress bars and no advice about other uses of the libraries."""
     from transformers.utils import logging
 
+    from core.engine.quantizing import quiet
+
+    quiet()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 

@@ -118,7 +118,7 @@ def _library_problems() -> list[str]:
     fault = _fault_of_packing("int8")
     if fault is None or "does not load" not in fault:
         return []
-    return [f"transformers does not work beside torchao: {fault} pip uninstall torchao also helps."]
+    return [f"transformers does not load where torchao does not: {fault}"]
 
 
 def _fault_of_packing(precision: str) -> str | None:

@@ -36,7 +36,17 @@ LATE: dict[str, set[str]] = {
 }
 READS_VIDEO = {
     f"core/video/{name}.py"
-    for name in ("opening", "probing", "pyav", "running", "walking", "skimming", "borrowed")
+    for name in (
+        "opening",
+        "probing",
+        "tables",
+        "indexed",
+        "pyav",
+        "running",
+        "walking",
+        "skimming",
+        "borrowed",
+    )
 }
 RUNS_MODELS = {"core/engine/cache.py"}  # a subclass; imported late itself
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from command_line import Command, in_a_process, python
+from core.engine.quantizing import LIBRARIES, Library
 from core.planning import Settings, load_card
 from core.planning.catalog import catalog
 
@@ -325,6 +326,17 @@ def test_doctor_says_what_is_fast_here(framewise: Command) -> None:
     words = framewise("doctor").out
     for each in fast:
         assert f"{each['name']}: " + ("on" if each["on"] else f"off ({each['reason']})") in words
+
+
+def test_doctor_tells_of_a_torchao_that_does_not_load(
+    framewise: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers imports it wherever it is installed."""
+    monkeypatch.setitem(LIBRARIES, "int8", Library(name="pytest-timeout", least=(0,)))
+    done = framewise("doctor", "--json")
+    assert done.code == 2
+    (problem,) = (each for each in done.record["problems"] if "transformers" in each)
+    assert "does not load" in problem
 
 
 def test_an_estimate_of_numbers_is_arithmetic_alone(tiny_model: Path) -> None:

@@ -107,6 +107,13 @@ def test_bad_estimate(
     _refused(framewise(*arguments, "--model", tiny_model), words)
 
 
+def test_experts_are_not_packed(framewise: Command) -> None:
+    """A precision is another thing: what some other program would need."""
+    experts = [*MINUTE, "--model", "Qwen/Qwen3-VL-30B-A3B-Instruct", "--devices", "H200"]
+    _refused(framewise(*experts, "--quantize", "int4"), "is a mixture of experts")
+    assert framewise(*experts, "--precision", "int4").code == 0
+
+
 @pytest.mark.parametrize("question", ["", " ", "\n\t"], ids=repr)
 def test_empty_question(
     question: str, framewise: Command, model: Path, clip_file: Callable[[str], Path]

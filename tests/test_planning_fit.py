@@ -166,7 +166,8 @@ def test_what_is_fitted_is_the_richest_that_fits(
     assert verdict == "fits"
     assert len(plan.indices) <= len(asked.indices)
     assert len(plan.indices) >= min(card.limits.min_frames, len(asked.indices))
-    assert plan.tokens_per_step <= asked.tokens_per_step
+    # fewer frames have a higher floor each, to which a small picture is enlarged and rounded up
+    assert plan.tokens_per_step <= asked.tokens_per_step or plan.max_pixels <= asked.max_pixels
     for richer in _one_step_richer(fitted, chosen, asked, card):
         assert _plan_and_verdict(info, richer, card, devices)[1] != "fits"
 
@@ -238,6 +239,21 @@ def test_more_room_is_never_poorer(
 
     larger = [sizes[0] + more_memory, *sizes[1:]]
     assert richness(context, sizes) <= richness(context + more_context, larger)
+
+
+def test_experts_are_not_offered_packed() -> None:
+    """No library packs them."""
+    chosen, there = Settings(max_frames=8), parse_devices("48GiB")
+    for name, words in (
+        ("Qwen/Qwen3-VL-30B-A3B-Instruct", "choose a smaller model"),
+        ("Qwen/Qwen3-VL-32B-Instruct", "choose --quantize int8, a smaller model"),
+    ):
+        card = load_card(name)
+        plan = make_plan(VIDEO, chosen, card)
+        found = estimate(plan, VIDEO, chosen, card, TURNS, devices=there)
+        remedy = remedy_for(found, VIDEO, chosen, card, TURNS, there)
+        assert remedy is not None
+        assert words in remedy.message
 
 
 @pytest.mark.parametrize(

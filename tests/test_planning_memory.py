@@ -293,3 +293,31 @@ def test_what_fits_still_fits_with_more_memory(
     larger = [*sizes]
     larger[which % len(sizes)] += more
     assert missing(sizes) > 0 or missing(larger) == 0
+
+
+# Weights of the layers of the real classes, counted on the meta device.
+IN_LAYERS = {
+    "Qwen/Qwen2.5-VL-7B-Instruct": 6_525_618_176,
+    "Qwen/Qwen3-VL-8B-Instruct": 6_946_071_552,
+    "Qwen/Qwen3-VL-30B-A3B-Instruct": 29_909_790_720,
+    "Qwen/Qwen3.5-4B": 3_570_049_536,
+    "OpenGVLab/InternVL3-8B-hf": 6_525_618_176,
+    "HuggingFaceTB/SmolVLM2-256M-Video-Instruct": 106_202_880,
+    "zai-org/GLM-4.1V-9B-Thinking": 8_158_760_960,
+    "google/gemma-4-31B-it": 29_288_053_760,
+}
+
+
+@pytest.mark.parametrize("name", IN_LAYERS)
+def test_weights_of_the_layers(name: str) -> None:
+    """They alone are packed, so that towers of unusual ways must not count among them."""
+    card = load_card(name)
+    load = _load(card, 100, dtype="int8")
+    assert load.layer_weights == pytest.approx(IN_LAYERS[name], rel=0.002)
+    rest = card.parameters - load.layer_weights
+    assert load.first_weights + load.last_weights == 2 * rest
+
+
+def test_a_packed_matrix_is_unpacked_for_its_product(qwen25_7b: ModelCard) -> None:
+    plain, packed = (_load(qwen25_7b, 100, dtype=each) for each in ("bfloat16", "int4"))
+    assert packed.layer - plain.layer == 2 * 3584 * 18944

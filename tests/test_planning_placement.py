@@ -20,6 +20,7 @@ from core.planning.placement import Placement, memory_on, place, settled
 
 HOST = Device(name="cpu", kind="cpu", model="", capacity_bytes=256 * GIB)
 SMALL, LARGE = "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-72B-Instruct"
+EXPERTS = "Qwen/Qwen3-VL-30B-A3B-Instruct"
 
 
 def _load(model: str, prompt: int = 4608) -> Load:
@@ -130,6 +131,8 @@ def test_held_before_any_question(model: str, devices: str, wanted: str, layers:
     [
         (LARGE, "L4", "auto", MemoryOverflow, "need 136.7 GiB in bfloat16", "a smaller checkpoint"),
         (LARGE, "H100", "auto", MemoryOverflow, "cuda:0 have 79.6 GiB", "--quantize int8"),
+        (EXPERTS, "L40S", "auto", MemoryOverflow, "need 57", "Choose a smaller checkpoint, or"),
+        (EXPERTS, "L40S,H100", "replicas", MemoryOverflow, "fits on 1 of 2", "placement auto."),
         (LARGE, "2xH100", "single", MemoryOverflow, "need 136.7 GiB", "--placement auto"),
         (LARGE, "2xL40S", "replicas", MemoryOverflow, "need 136.7 GiB", "smaller"),
         (SMALL, "T4,L4", "replicas", MemoryOverflow, "fits on 1 of 2", "placement auto"),

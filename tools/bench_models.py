@@ -6,6 +6,7 @@ Speed and memory do not depend on the values of weights, so that nothing needs t
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 from collections.abc import Hashable, Sequence
@@ -15,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")  # as the engine's
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

@@ -1,7 +1,11 @@
-"""What the second reading of a plan costs, against the first: python tools/bench_store.py VIDEO.
+"""What the second reading of a plan costs, against the first.
 
-Each reading is a process of its own, as after a restart of the page; seconds are those of reading,
-without imports and probing. Rounds alternate, and the best of each counts.
+    make bench
+    python tools/bench_store.py VIDEO --counts 64     of another video than the one drawn here
+
+The video is that of bench_reading.py, unless another is given. Each reading is a process of its
+own, as after a restart of the page; seconds are those of reading, without imports and probing.
+Rounds alternate, and the best of each counts.
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_report import write_section
+from bench_clip import GRAIN, make_clip
+from bench_report import machine, write_section
 
 ROOT = Path(__file__).resolve().parent.parent
 HEIGHT, WIDTH = 252, 448
@@ -79,8 +84,9 @@ def row(video: Path, how: str, count: int, rounds: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("video", type=Path)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("video", type=Path, nargs="?", help="drawn here where none is given")
+    parser.add_argument("--seconds", type=int, default=1800, help="length of the one drawn here")
     parser.add_argument("--counts", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--how", nargs="+", choices=HOW, default=list(HOW))
     parser.add_argument("--rounds", type=int, default=3)
@@ -91,21 +97,34 @@ def main() -> None:
         how, count, folder = options.once
         read_once(options.video, how, int(count), Path(folder) if folder else None)
         return
+    with tempfile.TemporaryDirectory() as passing:
+        video = options.video or Path(passing) / "drawn.mp4"
+        if options.video is None:
+            size, told = (1280, 720), {"preset": "medium"}
+            make_clip(video, seconds=options.seconds, size=size, grain=GRAIN, options=told)
+        lines = table(video.resolve(), options)
+    if options.write:
+        write_section("store", "\n".join(lines))
+
+
+def table(video: Path, options: argparse.Namespace) -> list[str]:
+    """All of it, each line printed as it is known."""
     lines = [
-        f"{options.video.name}, {options.video.stat().st_size / 1e6:,.0f} MB, frames of "
-        f"{WIDTH}x{HEIGHT}; the best of {options.rounds} rounds, each reading in a process of its "
-        "own. *On the disk* includes hashing the file, which happens after the last frame.",
-        "",
+        "## Kept frames\n",
+        machine("av", "pillow") + "\n",
+        f"{video.name}, {video.stat().st_size / 1e6:,.0f} MB, frames of {WIDTH}x{HEIGHT} as JPEG; "
+        f"the best of {options.rounds} rounds, each reading in a process of its own. *On the disk* "
+        "includes hashing the file, which happens after the last frame.\n",
         "| frames | no store | first reading | ... on the disk | second reading | second / first "
         "| kept |",
         "|---|---|---|---|---|---|---|",
     ]
+    print(*lines, sep="\n", flush=True)
     for how in options.how:
         for count in options.counts:
-            lines.append(row(options.video.resolve(), how, count, options.rounds))
+            lines.append(row(video, how, count, options.rounds))
             print(lines[-1], flush=True)
-    if options.write:
-        write_section("Kept frames", "\n".join(lines))
+    return lines
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What things cost on this machine, printed as tables: planning, and the demo model's answers.
 
-make bench                       this and reading (tools/bench_reading.py), some minutes
+make bench                       this, reading and kept frames, half an hour
 python tools/benchmark.py --only planning
 """
 

@@ -16,6 +16,7 @@ from core.engine.fast import Fast
 from core.engine.preparing import Preparer
 from core.engine.quantizing import held_bytes
 from core.engine.reply import Reply
+from core.engine.stepping import capturing
 from core.engine.writing import Row
 from core.errors import Cancelled, ContextOverflow, MemoryOverflow
 from core.planning.card import ModelCard
@@ -254,7 +255,8 @@ def free_memory() -> None:
 
     gc.collect()
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        with capturing:
+            torch.cuda.empty_cache()
 
 
 def short(error: BaseException) -> str:

@@ -6,7 +6,6 @@ What lies between the products is fused by torch.compile once that is ready.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,6 @@ class Stage:
         warming: a stream to capture on, always the same: each new one would keep a workspace of the
             products; None where nothing can be captured.
         warmed: for how many rows steps were captured before.
-        capturing: held meanwhile, as a start in the background may meet the first question.
     """
 
     device: torch.device
@@ -44,7 +42,6 @@ class Stage:
     weights: tuple[Weights, ...]
     warming: Any
     warmed: set[int] = field(default_factory=set)
-    capturing: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +53,19 @@ class Halves:
 
 
 class Decoder:
-    """Steps of a model whose text layers are of the pattern that layers.py knows."""
+    """Steps of a model whose text layers are of the pattern that layers.py knows.
+
+    Attributes:
+        graphs: whether steps are captured; not while another thread compiles for the same device,
+            as what waits for the device spoils a capture.
+    """
 
     def __init__(self, text: Any, head: Any, shape: Shape) -> None:
         self.text, self.head, self.shape = text, head, shape
         self.stages = _stages(text.layers)
         self.axes = position_axes(text)
         self.rotations = [settled(text.rotary_emb, stage.device) for stage in self.stages]
+        self.graphs = True
         self.one = self.many = Halves(before=before_attention, after=after_attention)
 
     @staticmethod

@@ -99,18 +99,23 @@ class Fast:
         return self.tower is not None and video in self.tower.shelf
 
     def warm_up(self) -> None:
-        """Compile and set up what can be, for a thread beside the first questions."""
+        """Compile and set up what can be, for a thread beside the first questions.
+
+        Replies are written without graphs meanwhile; see Decoder.
+        """
         import torch
 
         if self.decoder is None:
             return
-        with torch.inference_mode():
-            self.decoder.compile()
-            if self.tower is not None:
-                self.tower.fuse()
-            kept = self.remembered.new(None, room_for(1))
-            self.decoder.run(kept).start(torch.zeros(1, dtype=torch.long))
-            self.decoder.set_up(CHUNK_TOKENS)
+        self.decoder.graphs = False
+        try:
+            with torch.inference_mode(), torch.cuda.device(self.decoder.stages[0].device):
+                self.decoder.compile()
+                if self.tower is not None:
+                    self.tower.fuse()
+                self.decoder.set_up(CHUNK_TOKENS)
+        finally:
+            self.decoder.graphs = True
 
     def forget(self) -> bool:
         """Drop all that is kept; False where nothing was."""

@@ -51,11 +51,12 @@ class LocalEngine:
         self._answering: Answering | None = Answering(card, model, processor, devices)
         fast = self._answering.fast
         self.execution = execution_of(fast, execution)
-        gains = fast is not None and fast.decoder is not None
         self._line = Line((0,))  # one turn
         self._thread = Lasting("model")
+        gains = fast is not None and fast.decoder is not None
         self._most = 1 if fast is None else rows or (MOST_ROWS if gains else 1)
-        if fast is not None and gains:
+        if fast is not None and fast.decoder is not None:
+            fast.decoder.graphs = False  # from before the first question until all is set up
             threading.Thread(target=self._set_up, args=(fast,), name="set-up", daemon=True).start()
 
     def devices(self) -> tuple[Device, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -55,14 +56,23 @@ def check_precision(execution: Execution, card: ModelCard | None = None) -> None
             f"Weights cannot be loaded as {precision}.",
             remedy=f"Choose one of: {', '.join(LOADABLE)}.",
         )
-    if precision not in QUANTISED:
-        return
-    if card is not None and has_experts(card):
+    if precision in QUANTISED:
+        if card is not None:
+            check_packable(card, precision)
+        check_library(precision)
+
+
+def check_packable(card: ModelCard, precision: str) -> None:
+    """Whether the libraries pack this model's layers, wherever it is run.
+
+    Raises:
+        SettingsError: they are experts, which are no linear layers of their own.
+    """
+    if has_experts(card):
         raise SettingsError(
             f"{card.name} is a mixture of experts, whose weights cannot be packed as {precision}.",
             remedy="Leave --quantize and --precision out, or choose a checkpoint without experts.",
         )
-    check_library(precision)
 
 
 def check_library(precision: str) -> None:
@@ -85,14 +95,20 @@ def check_library(precision: str) -> None:
             f"{precision} needs {library.name} {least} or newer; {found} is installed.",
             remedy=remedy,
         )
+    quiet()
     try:
         importlib.import_module(library.name)
     except Exception as error:  # it brings kernels that may not suit this torch or this machine
         said = " ".join(str(error).split())[:200]
         raise SettingsError(
             f"{precision} needs {library.name}, and {found} does not load: {said}",
-            remedy="Install a version of it that suits this torch, or leave --quantize out.",
+            remedy=f"Install one that suits this torch, or none: pip uninstall {library.name}",
         ) from error
+
+
+def quiet() -> None:
+    """torchao, which transformers imports where it is, does what newer torch warns of."""
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ has its own attention over its own buffers, so that lengths may differ and nothi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from core.engine.decoding import Decoder, Stage
 
 MOST_ROWS = 8
+capturing = threading.Lock()  # held meanwhile; to free memory spoils a capture on any device
 WARM_UPS = 2  # before the first capture of so many rows: kernels are loaded, products tried
 AGAIN = 1  # before later ones: another length may have attention take another kernel
 
@@ -79,7 +81,7 @@ class Run:
     def start(self, tokens: torch.Tensor) -> None:
         """Let ``tokens``, (rows,), be the next to be read, and capture the steps."""
         for part in self._parts:
-            if part.graph is None and part.stage.warming is not None:
+            if part.graph is None and part.stage.warming is not None and self._decoder.graphs:
                 self._capture(part)
             part.go_to(self._conversations)
         self.token.copy_(tokens)
@@ -107,7 +109,7 @@ class Run:
 
         device, rows = part.stage.device, len(self._conversations)
         warm_ups = AGAIN if rows in part.stage.warmed else WARM_UPS
-        with part.stage.capturing, torch.cuda.device(device):
+        with capturing, torch.cuda.device(device):
             stream = part.stage.warming
             stream.wait_stream(torch.cuda.current_stream(device))
             with torch.cuda.stream(stream):

@@ -47,7 +47,8 @@ def hold(
     if execution.placement == "replicas" and placement.mode != "replicas":
         raise MemoryOverflow(
             f"{card.name} fits on {placement.replicas} of {len(there)} devices, each for itself.",
-            remedy="Choose the placement auto, or hold it in fewer bytes: --quantize int8.",
+            remedy="Choose the placement auto"
+            + ("." if has_experts(card) else ", or hold it in fewer bytes: --quantize int8."),
         )
     return settled(placement, among, execution)
 

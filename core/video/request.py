@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -112,6 +113,8 @@ class Request:
     def end(self) -> None:
         """No more watching; from here on nothing kills the worker for this request's sake."""
         self._over.set()
+        if sys.is_finalizing():
+            return  # threads like that one stand still already, and Python 3.13 waits for them
         if self._guard.ident is not None and self._guard is not threading.current_thread():
             self._guard.join()
 

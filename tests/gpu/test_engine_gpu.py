@@ -81,6 +81,19 @@ def test_peak_bytes_are_those_of_the_device(engine: LocalEngine) -> None:
     assert many[0] < torch.cuda.get_device_properties(0).total_memory
 
 
+def test_questions_while_things_are_set_up(model: Path) -> None:
+    """From the moment it is loaded; what is compiled in the background spoils none."""
+    engine = load_engine(replace(load_card(model), dtype="bfloat16"), device="cuda:0")
+    replies = set()
+    for _ in range(200):
+        replies.add(said(ask(engine, reply_tokens=16)))
+        if not any(thread.name == "set-up" for thread in threading.enumerate()):
+            break
+    assert all(replies)
+    assert ending(ask(engine)).reply_tokens > 0
+    engine.close()
+
+
 def test_real_out_of_memory_is_told_and_survived(engine: LocalEngine) -> None:
     """Nearly the whole device is taken by somebody else; freed again, the next question works."""
     torch.cuda.empty_cache()

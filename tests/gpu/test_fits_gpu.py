@@ -33,7 +33,8 @@ def capacity(request: pytest.FixtureRequest) -> Iterator[int]:
     whole = torch.cuda.get_device_properties(0).total_memory
     gc.collect()
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction((nbytes - CONTEXT_BYTES) / whole, 0)
+    others = torch.cuda.memory_reserved(0)  # of tests before this one
+    torch.cuda.set_per_process_memory_fraction((others + nbytes - CONTEXT_BYTES) / whole, 0)
     yield nbytes
     torch.cuda.set_per_process_memory_fraction(1.0, 0)
     gc.collect()
