@@ -41,17 +41,8 @@ class Maker:
     network: Any
     processor: Any
 
-    def engine(
-        self, rows: int | None = 3, *, own: bool = False, **changed: Any
-    ) -> tuple[LocalEngine, Any]:
-        """With ``own``, a token goes through the layers of the model, which a test may listen to.
-
-        They are of a kind that nothing else knows then.
-        """
+    def engine(self, rows: int | None = 3, **changed: Any) -> tuple[LocalEngine, Any]:
         network, card = copy.deepcopy(self.network), replace(self.card, **changed)
-        if own:
-            layer = network.model.language_model.layers[0]
-            layer.register_parameter("another", torch.nn.Parameter(torch.ones(1)))
         return LocalEngine(card, network, self.processor, (this_processor(),), rows=rows), network
 
     def asked(self) -> list[Request]:
@@ -138,12 +129,11 @@ class Ready:
         self._asked.wait(next(self._counts, 0))
 
 
-@pytest.mark.parametrize("own", [True, False], ids=["own layers", "shared steps"])
 @pytest.mark.parametrize("rows", [None, 1, 2, 3, 8], ids="{} rows".format)
 def test_each_is_answered_as_if_it_were_alone(
-    rows: int | None, own: bool, maker: Maker, alone: list[str]
+    rows: int | None, maker: Maker, alone: list[str]
 ) -> None:
-    engine, _ = maker.engine(rows, own=own)
+    engine, _ = maker.engine(rows)
     found = heard(stream_many(engine, iter(maker.asked()), stop=NEVER))
     assert replies(found) == alone
     for number, length in enumerate(LENGTHS):
@@ -158,7 +148,7 @@ def test_each_is_answered_as_if_it_were_alone(
 
 def test_they_are_answered_side_by_side(maker: Maker) -> None:
     """The first one's words come between those of the others; as many at once as there are rows."""
-    engine, network = maker.engine(3, own=True)
+    engine, network = maker.engine(3)
     asked = Pulled([replace(each, reply_tokens=12) for each in maker.asked()])
     under_way, most, changes, last = set[int](), 0, 0, -1
     with listening(network, Ready(asked, 3, 3, 4)):
@@ -216,7 +206,7 @@ def test_what_was_read_is_used_again(maker: Maker, alone: list[str]) -> None:
 
 def test_one_video_is_read_once_for_all_who_ask_about_it(maker: Maker) -> None:
     """Also by those who join while the first reply is being written."""
-    engine, network = maker.engine(6, own=True)
+    engine, network = maker.engine(6)
     asked = Pulled([replace(each, video="film") for each in maker.asked()])
     with scarce(network, after=asked):
         found = heard(stream_many(engine, asked, stop=NEVER))
@@ -283,7 +273,7 @@ def test_one_that_does_not_fit_beside_others_has_its_turn_alone(
     maker: Maker, alone: list[str]
 ) -> None:
     """Out of memory in the second prompt: answered when the first has left, and so are all."""
-    engine, network = maker.engine(3, own=True)
+    engine, network = maker.engine(3)
     order: list[int] = []
     found: dict[int, list[Any]] = {}
     asked = Pulled(maker.asked())
@@ -301,7 +291,7 @@ def test_one_for_which_there_is_no_room_waits_until_others_leave(
     maker: Maker, alone: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the forecast counts it: nothing is tried, and it is counted again only then."""
-    engine, network = maker.engine(3, own=True)
+    engine, network = maker.engine(3)
     answers, counted = iter([False, False, True]), list[int]()
 
     def fits(_card: Any, asked: Request, prompt_tokens: int, **_: Any) -> bool:
@@ -326,7 +316,7 @@ def test_one_for_which_there_is_no_room_waits_until_others_leave(
 
 def test_one_that_does_not_fit_at_all(maker: Maker, alone: list[str]) -> None:
     """Nobody is beside it, and without what was kept it is too large too."""
-    engine, network = maker.engine(3, own=True)
+    engine, network = maker.engine(3)
     with scarce(network, prompts=(1, 2)):
         found = heard(stream_many(engine, iter(maker.asked()), stop=NEVER))
     assert isinstance(found[0][-1].error, MemoryOverflow)
@@ -334,7 +324,7 @@ def test_one_that_does_not_fit_at_all(maker: Maker, alone: list[str]) -> None:
 
 
 def test_out_of_memory_within_a_reply_is_that_ones(maker: Maker, alone: list[str]) -> None:
-    engine, network = maker.engine(2, own=True)
+    engine, network = maker.engine(2)
     asked = [replace(each, reply_tokens=12) for each in maker.asked()[:4]]
     with scarce(network, steps=(3,)):
         found = heard(stream_many(engine, iter(asked), stop=NEVER))
@@ -352,7 +342,7 @@ def test_out_of_memory_within_a_reply_is_that_ones(maker: Maker, alone: list[str
 @pytest.mark.parametrize("rows", [1, 3])
 def test_stop_ends_all(rows: int, maker: Maker) -> None:
     """Within a token of each; those that had not begun are not begun."""
-    engine, network = maker.engine(rows, own=True)
+    engine, network = maker.engine(rows)
     stop, passes = threading.Event(), Passes(0.005)
     asked = [replace(each, reply_tokens=2000) for each in maker.asked()]
     told: list[tuple[int, Event | Failed]] = []
@@ -409,7 +399,7 @@ def test_requests_that_cannot_be_had(maker: Maker) -> None:
 
 def test_others_are_let_in_between(maker: Maker) -> None:
     """A person who asks during a long batch waits for what is under way, not for all of it."""
-    engine, network = maker.engine(2, own=True)
+    engine, network = maker.engine(2)
     finished: list[str] = []
     begun, waits = threading.Event(), threading.Event()
 

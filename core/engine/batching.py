@@ -60,7 +60,7 @@ class Batch:
         assert answering.fast is not None
         self._answering, self._feed, self._most = answering, feed, most
         self._tell, self._stop, self._fits = tell, stop, fits
-        self._rows: Rows = answering.fast.rows(many=True)
+        self._rows: Rows = answering.fast.rows()
         self._seats: list[Seat] = []
         self._held: Guest | None = None
         self._full = False  # for the one held, until somebody leaves

@@ -72,24 +72,15 @@ class Decoder:
         """A decoder for these text layers; None where they are of another kind or place."""
         import torch
 
+        shapes = {shape_of(layer) for layer in text.layers}
+        shape = shapes.pop()
         plain = all(
             each.dtype in (torch.bfloat16, torch.float16) and has_kernels(each.device)
             for each in (*text.parameters(), *head.parameters())
         )
-        shape = _shape_of_all(text, head) if plain else None
-        return None if shape is None else Decoder(text, head, shape)
-
-    @staticmethod
-    def on_a_processor(text: Any, head: Any) -> Decoder | None:
-        """The same without kernels or graphs, of use to several rows that share its products."""
-        import torch
-
-        there = all(
-            each.dtype == torch.float32 and each.device.type == "cpu"
-            for each in (*text.parameters(), *head.parameters())
-        )
-        shape = _shape_of_all(text, head) if there else None
-        return None if shape is None else Decoder(text, head, shape)
+        if shapes or shape is None or not plain or type(head) is not torch.nn.Linear:
+            return None
+        return Decoder(text, head, shape)
 
     def compile(self) -> Callable[[], None]:
         """Fuse what lies between the products; where that fails, go on without.
@@ -190,14 +181,6 @@ class Decoder:
     def run(self, *conversations: Conversation) -> Run:
         """Steps over these conversations side by side, each from its last token on."""
         return Run(self, conversations)
-
-
-def _shape_of_all(text: Any, head: Any) -> Shape | None:
-    """What all layers have in common; None where one is not of the pattern."""
-    import torch
-
-    shapes = {shape_of(layer) for layer in text.layers}
-    return shapes.pop() if len(shapes) == 1 and type(head) is torch.nn.Linear else None
 
 
 def _stages(layers: Any) -> list[Stage]:

@@ -6,7 +6,6 @@ prompt in chunks of tokens, only the tokens that are new, the last token's logit
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -61,9 +60,6 @@ class Fast:
             speed_up(module)
         text.config._attn_implementation = attention.CAUSAL
         self.decoder = Decoder.of(text, model.lm_head)
-        self._for_many: Callable[[], Decoder | None] = functools.cache(
-            lambda: self.decoder or Decoder.on_a_processor(text, model.lm_head)
-        )
 
     @staticmethod
     def of(model: Any, *, kept_bytes: int, away_bytes: int) -> Fast | None:
@@ -98,11 +94,6 @@ class Fast:
     def away(self) -> Shelf[Conversation]:
         """What was read, in the machine's memory."""
         return self.remembered.away
-
-    @property
-    def gains(self) -> bool:
-        """Whether several replies at a time are written faster than one after the other."""
-        return self._for_many() is not None
 
     def has_seen(self, video: Hashable) -> bool:
         """Whether what the tower made of this video is still there."""
@@ -162,14 +153,9 @@ class Fast:
             raise row.error
         return read
 
-    def rows(self, *, many: bool = False) -> Rows:
-        """Where replies that were begun are gone on with; with ``many`` side by side if it gains.
-
-        On a processor it does too: eight replies of the demo model are written five times as fast.
-        """
-        decoder = self._for_many() if many else self.decoder
-        steps = functools.partial(self._steps, decoder)
-        return Rows(steps, ahead=0 if self.decoder is None else AHEAD)
+    def rows(self) -> Rows:
+        """Where replies that were begun are gone on with."""
+        return Rows(self._steps, ahead=0 if self.decoder is None else AHEAD)
 
     def begin(
         self,
@@ -251,10 +237,10 @@ class Fast:
             kept.ids += ids[begin + start : begin + end]
         return layers.finish(last)
 
-    def _steps(self, decoder: Decoder | None, rows: Sequence[Row]) -> Steps:
-        if decoder is None:
+    def _steps(self, rows: Sequence[Row]) -> Steps:
+        if self.decoder is None:
             return OneByOne(rows, self._plain.after)
-        return Together(rows, decoder.run(*(row.kept for row in rows)))
+        return Together(rows, self.decoder.run(*(row.kept for row in rows)))
 
 
 def _tower_of(wrapper: Any) -> Any:

@@ -18,7 +18,7 @@ from core.planning import Turn
 
 OTHER = (Turn("user", "How many are there, and of what colour?"),)
 TURNS = (ASKED, OTHER, ASKED_ON)
-WAYS = ("one by one", "together", "on a processor")
+WAYS = ("one by one", "together")
 
 
 @pytest.fixture(scope="module", params=CLASSES)
@@ -32,10 +32,7 @@ def fast(request: pytest.FixtureRequest, one: Subject) -> Fast:
 
 
 def made(model: Any, way: str) -> Fast:
-    """Together is what devices with kernels do: one step for all, and the next under way.
-
-    On a processor there is one step for all too, of use only to several.
-    """
+    """Together is what devices with kernels do: one step for all, and the next under way."""
     found = Fast.of(model, kept_bytes=10**9, away_bytes=10**9)
     assert found is not None
     if way == "together":
@@ -43,14 +40,6 @@ def made(model: Any, way: str) -> Fast:
         shape = shape_of(text.layers[0])
         assert shape is not None
         found.decoder = Decoder(text, model.lm_head, shape)
-    if way == "on a processor":
-        assert found.gains
-        assert found.decoder is None
-    else:
-        model.model.language_model.layers[0].register_parameter(
-            "another", torch.nn.Parameter(torch.ones(1))
-        )
-        assert found.gains == (way == "together")
     return found
 
 
@@ -74,7 +63,7 @@ def _begin(fast: Fast, inputs: dict[str, Any], streamer: Any, *, tokens: int, vi
 
 def _all(fast: Fast, asked: list[tuple[dict[str, Any], Any, int]], *, every: int) -> list[Row]:
     """Replies to (inputs, streamer, tokens), of which one joins every so many steps."""
-    rows, begun, count = fast.rows(many=True), list[Row](), 0
+    rows, begun, count = fast.rows(), list[Row](), 0
     with torch.inference_mode():
         while len(begun) < len(asked) or rows:
             if count % every == 0 and len(begun) < len(asked):
