@@ -260,7 +260,7 @@ def test_experts_are_not_offered_packed() -> None:
     ("devices", "precision", "words"),
     [
         ("12GiB", None, "choose --quantize int8, a smaller model"),
-        ("8GiB", None, "choose --quantize int4, a smaller model"),
+        ("9GiB", None, "choose --quantize int4, a smaller model"),
         ("4GiB", None, "choose a smaller model"),
         ("8GiB", "int8", "choose a smaller model"),
     ],

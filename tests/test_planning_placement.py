@@ -46,7 +46,7 @@ def _load(model: str, prompt: int = 4608) -> Load:
         (SMALL, "4xL4", "split", "split", (0, 1, 2, 3)),
         (SMALL, "L4", "split", "single", (0,)),
         (LARGE, "2xH100", "auto", "split", (0, 1)),
-        (LARGE, "2xH200", "auto", "replicas", (0, 1)),
+        (LARGE, "2xH200", "auto", "split", (0, 1)),
         (LARGE, "8xL4,H200", "single", "single", (8,)),
         (LARGE, "2xL4", "replicas", "single", (0,)),
     ],
