@@ -217,6 +217,37 @@ def test_the_prompt_in_chunks(tokens: int, model: Any, monkeypatch: pytest.Monke
     _good(model, inputs, _by_fast(_fast(model), inputs, 16))
 
 
+@pytest.mark.parametrize("every", [1, 5, 40])
+def test_replies_side_by_side(every: int, model: Any) -> None:
+    """Of different lengths, joining and leaving while others are written."""
+    fast = _fast(model)
+    lengths = (24, 3, 40, 1, 12, 30)
+    asked = [
+        _inputs(model, (FIRST, SECOND, OTHER)[n % 3], frames=2 + 2 * n) for n in range(len(lengths))
+    ]
+    heard = [Written() for _ in lengths]
+    rows, begun, count = fast.rows(), [], 0
+    with torch.inference_mode():
+        while len(begun) < len(lengths) or rows:
+            if count % every == 0 and len(begun) < len(lengths):
+                number = len(begun)
+                row, _ = fast.begin(
+                    dict(asked[number]),
+                    video=number,
+                    max_new_tokens=lengths[number],
+                    streamer=heard[number],
+                )
+                begun.append(row)
+                rows.join(row)
+            for gone in rows.step():
+                assert gone.error is None
+                fast.leave(gone)
+            count += 1
+    for given, written, tokens in zip(asked, heard, lengths, strict=True):
+        assert len(written.ids) == tokens
+        assert _regret(model, given, written.ids) < SMALL
+
+
 def test_the_tower(model: Any) -> None:
     fast_model = copy.deepcopy(model)
     assert Fast.of(fast_model, kept_bytes=PLENTY, away_bytes=0) is not None

@@ -59,6 +59,29 @@ def test_layers_split_over_two(model: Path, alone: str) -> None:
 
 
 @two_devices
+def test_replicas_under_load_from_the_start(model: Path) -> None:
+    """In bf16, with graphs: while all is set up, and when each captures beside the other's work."""
+    execution = Execution(precision="bf16", placement="replicas")
+    engine = load_engine(load_card(model), device="cuda:0,cuda:1", execution=execution)
+    lengths: list[int] = []
+
+    def one(number: int) -> None:
+        for turn in range(12):
+            frames = 4 + 4 * ((number + turn) % 5)
+            asked = request(engine.card, reply_tokens=12, seconds=20.0, max_frames=frames)
+            lengths.append(ending(list(engine.stream(asked, stop=NEVER))).reply_tokens)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(200)
+    assert len(lengths) == 72
+    assert all(lengths)
+    engine.close()
+
+
+@two_devices
 def test_replicas_answer_at_the_same_time(model: Path, alone: str) -> None:
     execution = Execution(precision=IN_FULL, placement="replicas")
     engine = load_engine(load_card(model), device="cuda:1,cuda:0", execution=execution)
