@@ -110,6 +110,7 @@ def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
             yield _row(frames, "plain transformers", found, held)
     begun = time.perf_counter()
     engine = LocalEngine(card, model, word_processor(card), where, how)
+    engine.set_up()
     wait_until_set_up()
     set_up = time.perf_counter() - begun
     for frames in counts:

@@ -53,7 +53,9 @@ def random_engine(
     """One engine over these devices, placed as a checkpoint of its size would be."""
     where, how = hold(card, devices, execution)
     model = random_model(card, [each.name for each in where], how.layers or ())
-    return LocalEngine(card, model, word_processor(card), where, how)
+    engine = LocalEngine(card, model, word_processor(card), where, how)
+    engine.set_up()
+    return engine
 
 
 def wait_until_set_up() -> None:

@@ -1,7 +1,12 @@
-"""torch.compile beside threads that answer: what each of them has to be told."""
+"""torch.compile beside threads that answer and load: what each is told, and what waits for what."""
 
 from __future__ import annotations
 
+import threading
+
+# Held while weights are loaded and while things are compiled. transformers sets the default dtype
+# of the whole process for the one, and torch.compile sets back what it was when the other began.
+exclusive = threading.Lock()
 RECOMPILED = 64  # once for each device and kind of model in this process
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.engine import attention
-from core.engine.compiling import allow_compiled
+from core.engine.compiling import allow_compiled, exclusive
 from core.engine.decoding import Decoder
 from core.engine.keeping import Conversation, Shelf, room_for
 from core.engine.picking import Picker, ends_of
@@ -111,7 +111,8 @@ class Fast:
             return
         self.decoder.graphs = False
         try:
-            with torch.inference_mode(), torch.cuda.device(self.decoder.stages[0].device):
+            first = self.decoder.stages[0].device
+            with exclusive, torch.inference_mode(), torch.cuda.device(first):
                 allow_compiled()
                 ready = [self.decoder.compile(), *([self.tower.fuse()] if self.tower else [])]
                 self.decoder.set_up(CHUNK_TOKENS)

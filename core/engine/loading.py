@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.engine.base import Engine
+from core.engine.compiling import exclusive
 from core.engine.local import LocalEngine
 from core.engine.mapping import device_map
 from core.engine.quantizing import check_precision, packed, unpacked_dtype
@@ -55,8 +56,10 @@ def load_held(card: ModelCard, devices: tuple[Device, ...], execution: Execution
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # nvidia-smi's, whose numbers we use
     check_precision(execution, card)
     if place_held(execution.layers or (), devices).mode != "replicas":
-        return _load(card, devices, execution)
-    engines: list[Engine] = []
+        engine = _load(card, devices, execution)
+        engine.set_up()
+        return engine
+    engines: list[LocalEngine] = []
     try:
         for each in devices:
             whole = replace(execution, layers=(range(card.text.layers),))
@@ -65,6 +68,8 @@ def load_held(card: ModelCard, devices: tuple[Device, ...], execution: Execution
         for engine in engines:
             engine.close()
         raise
+    for engine in engines:  # only now: see core/engine/compiling.py
+        engine.set_up()
     return Replicas(engines)
 
 
@@ -113,7 +118,8 @@ def _load(card: ModelCard, devices: tuple[Device, ...], execution: Execution) ->
 
     try:
         processor = AutoProcessor.from_pretrained(card.source)
-        model = load_model(card, devices, execution)
+        with exclusive:
+            model = load_model(card, devices, execution)
     except torch.OutOfMemoryError as error:
         raise MemoryOverflow(
             f"{card.name} does not fit: {error}", remedy="Choose a smaller model or more memory."

@@ -56,10 +56,18 @@ class LocalEngine:
         self._thread = Lasting("model")
         gains = fast is not None and fast.decoder is not None
         self._most = 1 if fast is None else rows or (MOST_ROWS if gains else 1)
-        if fast is not None and fast.decoder is not None:
-            fast.decoder.graphs = False  # from before the first question until all is set up
-            self._thread.bring(allow_compiled)
-            threading.Thread(target=self._set_up, args=(fast,), name="set-up", daemon=True).start()
+        self._setting_up: threading.Thread | None = None
+
+    def set_up(self) -> None:
+        """Compile and rehearse in the background, where that gains; questions need not wait."""
+        fast = self._loaded().fast
+        if fast is None or fast.decoder is None:
+            return
+        fast.decoder.graphs = False  # from before the first question until all is set up
+        self._thread.bring(allow_compiled)
+        thread = threading.Thread(target=self._set_up, args=(fast,), name="set-up", daemon=True)
+        self._setting_up = thread
+        thread.start()
 
     def devices(self) -> tuple[Device, ...]:
         """Where the model is held."""
@@ -71,6 +79,8 @@ class LocalEngine:
 
     def close(self) -> None:
         """Free the memory, once those who came before are answered."""
+        if self._setting_up is not None:
+            self._setting_up.join()  # it holds the model too, and rehearses in line
         ticket = self._line.join()
         ticket.wait()
         self._answering = None
@@ -199,7 +209,8 @@ class LocalEngine:
         """Beside the first questions; without it they only take longer."""
         try:
             fast.warm_up()
-            rehearse(self)
+            if self._answering is not None:
+                rehearse(self)
         except Exception as error:  # a GPU with no room left for it, a compiler that is not there
             log.warning("Not all could be set up in advance: %s", short(error))
 

@@ -108,6 +108,7 @@ def _model(kind: str) -> Any:
             each.data.copy_((1 + 0.2 * drawn) * (2 if looks else 1))
         else:
             each.data.copy_(0.2 * drawn)
+    model.lm_head.weight.data[VIDEO : END + 1] = 0  # says nothing that stands for a picture
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = 0
     return model.to(torch.bfloat16).to("cuda:0")
