@@ -73,6 +73,20 @@ class Row:
         """End it with an error."""
         self.error, self.done = error, True
 
+    def taken_error(self) -> Exception | None:
+        """What ended it, held no more: its traceback holds this row, and all that was read."""
+        error, self.error = self.error, None
+        return error
+
+    def check(self) -> None:
+        """Raise what ended it, where that is an error."""
+        error = self.taken_error()
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
+
 
 class Steps(Protocol):
     """Reads the last token of each of some rows, over and over."""
