@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import torch
 
 CHUNK_TOKENS = PREFILL_CHUNK_TOKENS
-VISION_SHARE = 4  # beside conversations, the first device keeps so much less of what was seen
+# What the tower saw lies on the first device: beside the conversations that a device may keep, one
+# part in so many.
+VISION_SHARE = 4
 
 
 def execution_of(fast: Fast | None, execution: Execution = AS_STORED) -> Execution:
