@@ -226,6 +226,7 @@ def batch(
             card,
             lambda: _loaded(card, loading, execution),
             devices=held,
+            execution=execution,
             frames_from=frames_of(store),
             workers=workers,
             reader=reader,

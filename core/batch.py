@@ -25,6 +25,7 @@ from core.engine.many import stream_many
 from core.errors import Cancelled, FramewiseError
 from core.measuring import measurable
 from core.planning import Device, ModelCard, Turn, make_plan
+from core.planning.memory import AS_STORED, Execution
 from core.pooling import awaited, unordered
 from core.records import answered_record, frames_record, video_record
 from core.video import probe, profiled
@@ -75,6 +76,7 @@ def answer_all(
     load: Callable[[], Engine],
     *,
     devices: tuple[Device, ...],
+    execution: Execution = AS_STORED,
     frames_from: FrameSource,
     workers: int,
     reader: str = DEFAULT_READER,
@@ -82,11 +84,12 @@ def answer_all(
     """Answer every request, while the frames of the next ones are read.
 
     ``load`` is called when the first request is ready, so that a batch of which none is costs no
-    weights. Yields a record a request, in the order they are ready. Closing it ends what is under
-    way.
+    weights; ``devices`` and ``execution`` are what it will be given. Yields a record a request, in
+    the order they are ready. Closing it ends what is under way.
     """
     stop = threading.Event()
-    prepare = partial(_attempt, partial(_prepare, card, devices, frames_from, reader, stop))
+    ahead = partial(foresee, devices=devices, execution=execution)
+    prepare = partial(_attempt, partial(_prepare, card, ahead, frames_from, reader, stop))
     engine: Engine | None = None
     try:
         # closed by name: Ctrl-C in the engine must end the reading, not wait for it
@@ -225,15 +228,14 @@ def _keep(
 
 def _prepare(
     card: ModelCard,
-    devices: tuple[Device, ...],
+    ahead: Callable[..., Foreseen],
     frames_from: FrameSource,
     reader: str,
     stop: threading.Event,
     asked: Asked,
 ) -> _Ready:
     info = _probed(asked, stop)
-    turns = [Turn("user", asked.question)]
-    foreseen = foresee(info, asked.settings, card, turns, devices=devices)
+    foreseen = ahead(info, asked.settings, card, [Turn("user", asked.question)])
     require(foreseen)
     plan, begun = foreseen.plan, time.perf_counter()
     reading = frames_from(

@@ -18,7 +18,8 @@ def unordered(
 ) -> Generator[Result]:
     """Yield ``work(item)`` of each item as they finish; at most ``workers`` wait or are under way.
 
-    Closing it sets ``stop``, which ``work`` looks at, and returns when all work has ended.
+    Closing it before its end sets ``stop``, which ``work`` looks at, and returns when all work has
+    ended.
     """
     with closing(awaited(work, items, workers=workers, stop=stop)) as found:
         for each in found:
@@ -57,6 +58,8 @@ def awaited(
                     yield None
                 continue
             yield (finished.popleft().result(),)
-    finally:
+    except BaseException:  # closed, or ended by an error; after the last item others may go on
         stop.set()
+        raise
+    finally:
         pool.shutdown(cancel_futures=True)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from command_line import ROOT, Command
 from core.batch import answer_all, keep_frames
 from core.batch_files import Asked, Refused, open_answers, read_requests
 from core.errors import FramewiseError, SettingsError
-from core.planning import ModelCard, Settings, load_card
+from core.planning import ModelCard, Settings, load_card, parse_devices
+from core.planning.memory import AS_STORED, Execution
 from core.pooling import awaited, unordered
 from core.video import iter_frames
 from core.video.store import FrameStore
@@ -159,6 +161,13 @@ def test_no_more_at_once_than_workers() -> None:
     assert len(begun) <= 4
 
 
+def test_its_end_stops_nothing() -> None:
+    """Whoever is at work with what came last goes on."""
+    stop = threading.Event()
+    assert sorted(unordered(abs, [1, -2, 3], workers=2, stop=stop)) == [1, 2, 3]
+    assert not stop.is_set()
+
+
 def test_closing_ends_what_is_under_way() -> None:
     stop, ended, begun = threading.Event(), [], threading.Barrier(3, timeout=30)
 
@@ -282,6 +291,27 @@ def test_ctrl_c_in_the_engine_ends_the_reading(
         next(records)
     assert ended == [True]
     del interrupted
+
+
+def test_the_precision_that_will_be_loaded_is_counted(
+    write: Callable[..., Path], clip_file: Callable[[str], Path], card: ModelCard
+) -> None:
+    """A GPU that holds the packed weights, and has no room for them as they are stored."""
+    card = replace(card, parameters=10**10, active_parameters=10**10)
+    packed = Execution(precision="int4")
+    (gpu,) = parse_devices("12GiB")
+    asked = requests(write({"id": 1, "video": str(clip_file("h264.mp4")), "question": "?"}))
+    failed = {
+        execution: [
+            "error" in each
+            for each in answer_all(
+                asked, card, lambda: FakeEngine(card), devices=(gpu,), execution=execution,
+                frames_from=iter_frames, workers=1,
+            )
+        ]
+        for execution in (AS_STORED, packed)
+    }  # fmt: skip
+    assert failed == {AS_STORED: [True], packed: [False]}
 
 
 def test_a_batch_without_a_good_line_loads_no_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 import time
@@ -13,8 +14,10 @@ import torch
 
 from asking_by_hand import NEVER, Passes, ask, ending, listening, request, said, still_works
 from core.engine import Event, Progress, Text
+from core.engine.keeping import Conversation
 from core.engine.local import LocalEngine
 from core.errors import MemoryOverflow
+from fake_engine import wait_until
 
 
 def test_a_set_stop_says_nothing(engine: LocalEngine) -> None:
@@ -76,6 +79,31 @@ def test_stop_during_prefill(engine: LocalEngine, network: Any) -> None:
     assert seen == []
     assert (ending(events).reason, ending(events).reply_tokens) == ("stopped", 0)
     assert still_works(engine)
+
+
+@pytest.mark.parametrize("at", [2, 4])
+def test_a_stopped_reply_lets_go_of_what_was_read(
+    at: int, engine: LocalEngine, network: torch.nn.Module
+) -> None:
+    """At once: gigabytes cannot wait until Python looks for cycles."""
+    stop, passes, before = threading.Event(), Passes(), _conversations()
+
+    def stop_then() -> None:
+        passes()
+        if passes.count == at:
+            stop.set()
+
+    gc.disable()
+    try:
+        with listening(network, stop_then):
+            assert ending(ask(engine, stop, reply_tokens=200)).reason == "stopped"
+        assert wait_until(lambda: _conversations() <= before)
+    finally:
+        gc.enable()
+
+
+def _conversations() -> set[int]:
+    return {id(each) for each in gc.get_objects() if type(each) is Conversation}
 
 
 def test_an_error_in_the_generating_thread_reaches_the_reader(engine: LocalEngine) -> None:

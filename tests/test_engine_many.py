@@ -16,6 +16,8 @@ import pytest
 import torch
 
 from asking_by_hand import NEVER, Passes, ask, ending, listening, request, said
+from core.batch import answer_all
+from core.batch_files import Asked
 from core.engine import Event, Finished, Progress, Request, Started, Text
 from core.engine.base import Failed, FramesNeeded
 from core.engine.feeding import READY, Feed
@@ -23,8 +25,9 @@ from core.engine.local import LocalEngine
 from core.engine.many import stream_many
 from core.engine.replicas import Replicas
 from core.errors import ContextOverflow, MemoryOverflow
-from core.planning import ModelCard, load_card
+from core.planning import ModelCard, Settings, load_card
 from core.planning.machine import processor as this_processor
+from core.video import iter_frames
 from fake_engine import FakeEngine, wait_until
 from holding import assert_back_to, holdings
 
@@ -439,6 +442,47 @@ def test_who_waits_for_a_request_keeps_nobody_waiting(maker: Maker) -> None:
 
     found = heard(stream_many(engine, requests(), stop=NEVER))
     assert [found[number][-1].reason for number in (0, 1)] == ["length", "length"]
+
+
+def test_a_batch_that_is_stopped_while_it_waits_touches_nobody(maker: Maker) -> None:
+    """Whoever has the model meanwhile can still be stopped before the next layer, and only so."""
+    engine, network = maker.engine(2)
+    own, others, seen = threading.Event(), threading.Event(), list[str]()
+
+    def batch_comes_and_goes() -> None:
+        batch = threading.Thread(
+            target=lambda: list(stream_many(engine, iter(maker.asked()), stop=others))
+        )
+        batch.start()
+        time.sleep(0.2)  # it stands in line by then
+        others.set()
+        batch.join(60)
+        assert not batch.is_alive()
+        own.set()
+
+    layers = network.model.language_model.layers
+    layers[1].register_forward_hook(lambda *_: seen.append("second layer"))
+    with listening(network, batch_comes_and_goes):
+        finished = ending(ask(engine, own))
+    assert (finished.reason, finished.reply_tokens, seen) == ("stopped", 0, [])
+
+
+def test_a_batch_of_videos(maker: Maker, clip_file: Callable[[str], Path]) -> None:
+    """The last replies are written to their end, although there is nothing left to be read."""
+    engine, _ = maker.engine(3)
+    settings = Settings(max_frame_tokens=16, max_frames=4, reply_tokens=20)
+    video = str(clip_file("h264.mp4"))
+    records = answer_all(
+        [Asked(id=n, video=video, question=q, settings=settings) for n, q in enumerate(QUESTIONS)],
+        maker.card,
+        lambda: engine,
+        devices=engine.devices(),
+        frames_from=iter_frames,
+        workers=2,
+    )
+    found = {each["id"]: each for each in records}
+    assert sorted(found) == list(range(len(QUESTIONS)))
+    assert [each["actual"]["reply_tokens"] for each in found.values()] == [20] * len(QUESTIONS)
 
 
 def test_an_unloaded_engine_says_so(maker: Maker) -> None:

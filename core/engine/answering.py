@@ -45,13 +45,19 @@ class Answering:
     """
 
     def __init__(
-        self, card: ModelCard, model: Any, processor: Any, devices: tuple[Device, ...]
+        self,
+        card: ModelCard,
+        model: Any,
+        processor: Any,
+        devices: tuple[Device, ...],
+        replicas: int = 1,
     ) -> None:
+        """``replicas`` is how many such share the machine's memory."""
         self._card, self._model, self._devices = card, model, devices
         self.tokenizer = processor.tokenizer
         self._preparer = Preparer(card, processor, str(model.device), model.dtype)
         kept, away = _budgets(model, devices)
-        self.fast = Fast.of(model, kept_bytes=kept, away_bytes=away)
+        self.fast = Fast.of(model, kept_bytes=kept, away_bytes=away // replicas)
         self.stop = threading.Event()
         self._watch_layers()
 
@@ -84,16 +90,7 @@ class Answering:
                 inputs, most = self._inputs(task, reply), task.request.reply_tokens
                 self._model.generate(**inputs, max_new_tokens=most, streamer=reply)
                 return
-            row = self._begun(task, reply)
-            rows = self.fast.rows()
-            try:
-                rows.join(row)
-                while rows:
-                    rows.step()
-            finally:
-                self.fast.leave(row)
-            if row.error is not None:
-                raise row.error
+            self.fast.write(self._begun(task, reply))
 
         self._guarded(reply, whole)
 
@@ -229,10 +226,11 @@ class Answering:
 
 
 def _budgets(model: Any, devices: tuple[Device, ...]) -> tuple[int, int]:
-    """Bytes that may be kept for later questions on the devices, and beside them in the machine.
+    """Bytes of conversations that may be kept on the devices, and beside them in the machine.
 
     Half of what the weights leave of the GPUs (a request that needs it has it), an eighth of the
-    machine's memory beside them; where there is no GPU, a quarter of what the weights leave.
+    machine's memory beside them, all replicas together; where there is no GPU, a quarter of what
+    the weights leave.
     """
     weights = sum(held_bytes(each) for each in model.parameters())
     gpus = [each.capacity_bytes for each in devices if each.kind == "cuda"]

@@ -87,6 +87,10 @@ def _on_any_device(
     import torch
 
     new, mask = query.shape[2], None
+    if query.is_cuda and new > 1 and query.shape[1] != key.shape[1]:
+        # without FlashAttention what takes fewer key heads would write all scores out
+        shared = query.shape[1] // key.shape[1]
+        key, value = (each.repeat_interleave(shared, dim=1) for each in (key, value))
     if past and new > 1:
         mask = torch.ones(new, past + new, dtype=torch.bool, device=query.device).tril(past)
     out: torch.Tensor = torch.nn.functional.scaled_dot_product_attention(

@@ -144,14 +144,13 @@ class Batch:
     def _end(self, seat: Seat) -> None:
         self._seats.remove(seat)
         self._full = False
-        fast, error = self._answering.fast, seat.row.error
+        fast, error = self._answering.fast, seat.row.taken_error()
         assert fast is not None
         fast.leave(seat.row)
         if error is None or isinstance(error, Cancelled):
             seat.reply.stopped = error is not None
             self._finish(seat.number, seat.limit, seat.reply)
             return
-        seat.row.error = None  # its traceback holds tensors
         if is_out_of_memory(error):
             error = self._answering.overflow(seat.reply.prompt_tokens, error)
             self._answering.free_memory()

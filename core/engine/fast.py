@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import torch
 
 CHUNK_TOKENS = PREFILL_CHUNK_TOKENS
-VISION_SHARE = 4  # of what may be kept, one part in so many is for what the tower saw
+# What the tower saw lies on the first device: beside the conversations that a device may keep, one
+# part in so many.
+VISION_SHARE = 4
 
 
 def execution_of(fast: Fast | None, execution: Execution = AS_STORED) -> Execution:
@@ -55,8 +57,10 @@ class Fast:
             away_bytes=away_bytes,
         )
         module = _tower_of(model.model)
-        self.tower = None if module is None else Tower(module, Shelf(kept_bytes // VISION_SHARE))
+        self.tower: Tower | None = None
         if module is not None:
+            share = VISION_SHARE * len(set(self.remembered.places))
+            self.tower = Tower(module, Shelf(kept_bytes // share))
             speed_up(module)
         text.config._attn_implementation = attention.CAUSAL
         self.decoder = Decoder.of(text, model.lm_head)
@@ -143,6 +147,11 @@ class Fast:
         row, read = self.begin(
             inputs, video=video, max_new_tokens=max_new_tokens, streamer=streamer, look=look
         )
+        self.write(row)
+        return read
+
+    def write(self, row: Row) -> None:
+        """Go on with one reply by itself until it ends, and keep what it has read."""
         rows = self.rows()
         try:
             rows.join(row)
@@ -150,9 +159,7 @@ class Fast:
                 rows.step()
         finally:
             self.leave(row)
-        if row.error is not None:
-            raise row.error
-        return read
+        row.check()
 
     def rows(self) -> Rows:
         """Where replies that were begun are gone on with."""

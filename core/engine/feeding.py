@@ -66,6 +66,7 @@ class Feed(Generic[Item, Made]):
                     continue
                 self._ready.put(self._work(number, item))
                 number += 1
+                del item  # frames: not to be held while there is no room for the next
         except StopIteration:
             pass
         except BaseException as error:

@@ -1,8 +1,8 @@
 """What a model has read and seen, kept for the next question; knows no model and no page.
 
 A conversation's keys and values let its next turn be read from where it differs; what the vision
-tower made of a video serves whoever asks about the same video and plan. Both count against one
-budget: what was used least recently moves to the machine's memory, and goes when that is full too.
+tower made of a video serves whoever asks about the same video and plan. Each has its shelf, with a
+limit in bytes: what was used least recently goes first.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """A text layer as data: the weights of the Llama pattern, and one token's way through them.
 
 Qwen2, Qwen3, Llama, Mistral and others build their layers alike: norm, attention with rotary
-positions, norm, gated MLP. A layer whose parameters are exactly these is taken over; whether it
-really computes the same is measured against the model itself (decoding.agrees), so that a class
-with the same names and another arithmetic goes the plain way.
+positions, norm, gated MLP. A layer whose parameters and activation are exactly these is taken over;
+that it computes the same is tested class by class (tests/conformance), not when it is loaded.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def load_held(card: ModelCard, devices: tuple[Device, ...], execution: Execution
     try:
         for each in devices:
             whole = replace(execution, layers=(range(card.text.layers),))
-            engines.append(_load(card, (each,), whole))
+            engines.append(_load(card, (each,), whole, replicas=len(devices)))
     except FramewiseError:
         for engine in engines:
             engine.close()
@@ -111,8 +111,10 @@ def _named(name: str, here: tuple[Device, ...]) -> Device:
     return found[0]
 
 
-def _load(card: ModelCard, devices: tuple[Device, ...], execution: Execution) -> LocalEngine:
-    """One model on these devices."""
+def _load(
+    card: ModelCard, devices: tuple[Device, ...], execution: Execution, *, replicas: int = 1
+) -> LocalEngine:
+    """One model on these devices, one of so many."""
     import torch
     from transformers import AutoProcessor
 
@@ -132,7 +134,7 @@ def _load(card: ModelCard, devices: tuple[Device, ...], execution: Execution) ->
             f"{card.name} cannot be loaded: {type(error).__name__}: {said}",
             remedy="Check that the download is complete and the installed transformers knows it.",
         ) from error
-    return LocalEngine(card, model.eval(), processor, devices, execution)
+    return LocalEngine(card, model.eval(), processor, devices, execution, replicas=replicas)
 
 
 def load_model(card: ModelCard, devices: tuple[Device, ...], execution: Execution) -> Any:

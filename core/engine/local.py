@@ -45,11 +45,21 @@ class LocalEngine:
         execution: Execution = AS_STORED,
         *,
         rows: int | None = None,
+        replicas: int = 1,
     ) -> None:
-        """``rows`` of a batch are answered side by side; None takes as many as gain by it."""
+        """A model that is loaded.
+
+        Args:
+            card: its checkpoint.
+            model, processor: of transformers.
+            devices: where it is held.
+            execution: likewise.
+            rows: of a batch that are answered side by side; None takes as many as gain by it.
+            replicas: how many engines like this one share the machine's memory.
+        """
         self.card = card
         self._devices = devices
-        self._answering: Answering | None = Answering(card, model, processor, devices)
+        self._answering: Answering | None = Answering(card, model, processor, devices, replicas)
         fast = self._answering.fast
         self.execution = execution_of(fast, execution)
         self._line = Line((0,))  # one turn
@@ -187,23 +197,28 @@ class LocalEngine:
     ) -> None:
         """The same for a batch, which waits in line again whenever others have come."""
         try:
-            more = True
-            while more:
-                ticket = self._line.join()
-                try:
-                    while not ticket.wait(HEARTBEAT_SECONDS) and not stop.is_set():
-                        pass
-                    self._loaded()
-                    answering.stop = stop
-                    answering.reset_peaks()
-                    run = partial(batch.run, ticket.awaited)
-                    more = not stop.is_set() and self._thread.run(run)
-                finally:
-                    answering.stop = threading.Event()
-                    ticket.leave()
+            while not stop.is_set() and self._one_turn(answering, batch, stop):
+                pass
             told.put(None)
         except BaseException as error:
             told.put(error)
+
+    def _one_turn(self, answering: Answering, batch: Batch, stop: Either) -> bool:
+        """Whether the batch is to have another one."""
+        ticket = self._line.join()
+        try:
+            while not ticket.wait(HEARTBEAT_SECONDS):
+                if stop.is_set():
+                    return False
+            self._loaded()
+            answering.stop = stop  # only now: until its turn comes it is another's
+            try:
+                answering.reset_peaks()
+                return self._thread.run(partial(batch.run, ticket.awaited))
+            finally:
+                answering.stop = threading.Event()
+        finally:
+            ticket.leave()
 
     def _set_up(self, fast: Fast) -> None:
         """Beside the first questions; without it they only take longer."""

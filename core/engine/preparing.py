@@ -30,7 +30,7 @@ class _Begun:
     Attributes:
         text: the words before the video.
         length: tokens up to the end of the video.
-        inputs: all that the processor gave, without pixels.
+        inputs: all that the processor gave, without pixels, in the machine's memory.
         pixels: of each kind of pixels a stand-in of their shape that holds no memory.
     """
 
@@ -141,9 +141,11 @@ class Preparer:
         self._begun[video] = _Begun(
             text=before,
             length=len(ids) - len(tail),
-            inputs=self.placed(
-                {name: each for name, each in inputs.items() if not name.startswith(PIXELS)}
-            ),
+            inputs={
+                name: each.cpu() if _is_tensor(each) else each
+                for name, each in inputs.items()
+                if not name.startswith(PIXELS)
+            },
             pixels={
                 name: each.new_zeros((), device=self._device).expand(each.shape)
                 for name, each in inputs.items()
@@ -159,7 +161,7 @@ class Preparer:
 
         if before != begun.text:
             raise KeyError(before)
-        tail = torch.tensor([self._tokens(after)], device=self._device)
+        tail = torch.tensor([self._tokens(after)])
         inputs = dict(begun.inputs)
         for name in OF_TOKENS:
             if name in inputs:
@@ -168,7 +170,7 @@ class Preparer:
                     name, torch.zeros_like(tail)
                 )
                 inputs[name] = torch.cat((begin, rest.to(begin.dtype)), dim=1)
-        return inputs | begun.pixels
+        return self.placed(inputs) | begun.pixels
 
     def _tokens(self, text: str) -> list[int]:
         found: list[int] = self._processor.tokenizer(text, add_special_tokens=False).input_ids

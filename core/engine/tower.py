@@ -9,6 +9,7 @@ import copy
 import dataclasses
 import functools
 import logging
+import threading
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -61,16 +62,16 @@ class Tower:
         """
         import torch
 
-        calls = self._overheard()
-        if not calls:
-            return lambda: None
-        fused: Any = torch.compile(type(calls[0][0]).forward)
         try:
+            calls = self._overheard()
+            if not calls:
+                return lambda: None
+            fused: Any = torch.compile(type(calls[0][0]).forward)
             for block, args, told in calls:
                 expected = block.forward(*args, **told)
                 if not _close(fused(block, *args, **told), expected):
                     return lambda: None
-        except Exception as error:  # no compiler, no Triton, a version that cannot
+        except Exception as error:  # no compiler, no Triton, a version that cannot, Stop of another
             log.info("The tower without fused kernels: %s", str(error).split("\n")[0])
             return lambda: None
         return lambda: self._take(fused)
@@ -80,7 +81,10 @@ class Tower:
             block.forward = functools.partial(fused, block)
 
     def _overheard(self) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
-        """What blocks are called with for two small videos; none in a tower without lengths."""
+        """What blocks are called with for two small videos; none in a tower without lengths.
+
+        On this thread: another may be at a question meanwhile.
+        """
         import torch
 
         config = self._module.config
@@ -89,8 +93,14 @@ class Tower:
         values = 3 * config.temporal_patch_size * config.patch_size**2
         weight = next(self._module.parameters())
         calls: list[Any] = []
+        own = threading.get_ident()
+
+        def listen(*call: Any) -> None:
+            if threading.get_ident() == own:
+                calls.append(call)
+
         handles = [
-            block.register_forward_pre_hook(lambda *call: calls.append(call), with_kwargs=True)
+            block.register_forward_pre_hook(listen, with_kwargs=True)
             for block in self._module.blocks
         ]
         try:

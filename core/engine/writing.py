@@ -73,6 +73,20 @@ class Row:
         """End it with an error."""
         self.error, self.done = error, True
 
+    def taken_error(self) -> Exception | None:
+        """What ended it, held no more: its traceback holds this row, and all that was read."""
+        error, self.error = self.error, None
+        return error
+
+    def check(self) -> None:
+        """Raise what ended it, where that is an error."""
+        error = self.taken_error()
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
+
 
 class Steps(Protocol):
     """Reads the last token of each of some rows, over and over."""
@@ -159,7 +173,7 @@ class OneByOne:
     def step(self) -> Callable[[], Heard]:
         """See Steps."""
         found = [self._one(row) for row in self._rows]
-        return lambda: found
+        return lambda: [found.pop(0) for _ in self._rows]  # an error's traceback holds this frame
 
     def _one(self, row: Row) -> torch.Tensor | Exception:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from core.engine.attention import causal
 from core.engine.fast import Fast
 
 pytestmark = [
@@ -358,3 +359,15 @@ def test_layers_on_two_devices(first: int, model: Any) -> None:
         inputs = _inputs(model, words)
         _good(model, inputs, _by_fast(fast, inputs, 24))
     fast.conversations.shrink(0)
+
+
+def test_float32_writes_out_no_scores() -> None:
+    """FlashAttention takes none of it; the scores of these heads would be 3.8 GB."""
+    shapes = (28, 4096), (4, 8192), (4, 8192)
+    query, key, value = (torch.randn(1, *shape, 128, device="cuda") for shape in shapes)
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    found, _ = causal(None, query, key, value, None)
+    assert torch.cuda.max_memory_allocated() - before < 2**30
+    expected, _ = causal(None, query[:, :, -1:].cpu(), key.cpu(), value.cpu(), None)
+    torch.testing.assert_close(found[:, -1:].cpu(), expected, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,28 @@
+"""What may be kept for later questions: shares of what weights leave, and of the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.engine.answering import Answering
+from core.planning import Device, load_card
+from core.planning.machine import processor as this_processor
+
+
+@pytest.mark.parametrize("replicas", [1, 8])
+def test_replicas_share_the_machines_memory(
+    replicas: int, tiny_model: Path, processor: Any
+) -> None:
+    """An eighth for all of them; what each may keep on its GPU is its own."""
+    from transformers import AutoModelForImageTextToText
+
+    gpu = Device(name="cuda:0", kind="cuda", model="", capacity_bytes=2**33)
+    network = AutoModelForImageTextToText.from_pretrained(tiny_model).eval()
+    weights = sum(each.nbytes for each in network.parameters())
+    found = Answering(load_card(tiny_model), network, processor, (gpu,), replicas).fast
+    assert found is not None
+    assert found.conversations.limit == (2**33 - weights) // 2
+    assert found.away.limit == this_processor().capacity_bytes // 8 // replicas
