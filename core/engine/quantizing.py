@@ -107,8 +107,13 @@ def check_library(precision: str) -> None:
 
 
 def quiet() -> None:
-    """torchao, which transformers imports where it is, does what newer torch warns of."""
-    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+    """What importing them warns of is nobody's concern here.
+
+    torchao, which transformers imports where it is, does what newer torch warns of; bitsandbytes
+    looks for faster kernels for some processors on the hub, and goes on without.
+    """
+    for name in ("torch.utils._pytree", "bitsandbytes.backends.cpu.ops"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
