@@ -1,8 +1,8 @@
 """A text layer as data: the weights of the Llama pattern, and one token's way through them.
 
-Qwen2, Qwen3, Llama, Mistral and others build their layers alike: norm, attention with rotary
-positions, norm, gated MLP. A layer whose parameters and activation are exactly these is taken over;
-that it computes the same is tested class by class (tests/conformance), not when it is loaded.
+Qwen2, Qwen3, Llama and Mistral build their layers alike: norm, attention with rotary positions,
+norm, gated MLP. Others have the same parameters and another arithmetic (Granite multiplies what it
+adds), so that a layer is taken over by its class, and only if its parameters are exactly these.
 """
 
 from __future__ import annotations
@@ -13,6 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+CLASSES = {
+    "LlamaDecoderLayer",
+    "MistralDecoderLayer",
+    "Qwen2DecoderLayer",
+    "Qwen2VLDecoderLayer",
+    "Qwen2_5_VLDecoderLayer",
+    "Qwen3DecoderLayer",
+    "Qwen3VLTextDecoderLayer",
+}
 NEEDED = {
     "input_layernorm.weight",
     "post_attention_layernorm.weight",
@@ -73,7 +82,9 @@ def shape_of(layer: Any) -> Shape | None:
     import torch
 
     names = {name for name, _ in layer.named_parameters()}
-    if not NEEDED <= names <= ALLOWED or getattr(layer.self_attn, "sliding_window", None):
+    if type(layer).__name__ not in CLASSES or not NEEDED <= names <= ALLOWED:
+        return None
+    if getattr(layer.self_attn, "sliding_window", None):
         return None
     linear = all(
         type(each) is torch.nn.Linear and type(each.weight) is torch.nn.Parameter  # no packed one

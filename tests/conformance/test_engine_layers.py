@@ -17,7 +17,7 @@ from core.engine import attention
 from core.engine.cache import cache_of
 from core.engine.decoding import Decoder, position_axes
 from core.engine.keeping import Conversation
-from core.engine.layers import join, shape_of
+from core.engine.layers import ALLOWED, NEEDED, join, shape_of
 from core.errors import Cancelled
 
 TOKENS = 50
@@ -244,3 +244,15 @@ def test_other_classes(kind: str) -> None:
         model = AutoModelForImageTextToText.from_config(AutoConfig.for_model(kind))
     layer = model.model.language_model.layers[0]
     assert (shape_of(layer) is not None) == OTHERS[kind]
+
+
+def test_the_same_parameters_and_another_arithmetic() -> None:
+    """Granite multiplies what its layers add."""
+    text = {"model_type": "granite", "num_hidden_layers": 1}
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(
+            AutoConfig.for_model("llava_next", text_config=text)
+        )
+    layer = model.model.language_model.layers[0]
+    assert NEEDED <= {name for name, _ in layer.named_parameters()} <= ALLOWED
+    assert shape_of(layer) is None
