@@ -254,8 +254,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def free_memory(own: Sequence[str]) -> None:
     """Give back what nothing holds any more on one's own CUDA devices.
 
-    To torch only, where other replicas are at work on others: it can empty the caches of all
-    devices or none, and waits for the kernels of one.
+    To torch only, where other replicas are at work on others: it empties the caches of all devices
+    or none, and that beside another thread's kernels is suspect (see stepping.py).
     """
     import torch
 

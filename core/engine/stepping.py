@@ -151,8 +151,9 @@ class Run:
 def _captured(work: Callable[[], torch.Tensor], part: _Part, stream: Any) -> Any:
     """A graph of ``work``, whose outcome is the part's; None where there is no memory for it.
 
-    Not by torch.cuda.graph, which empties the caches of all devices first: with expandable segments
-    that takes memory from under kernels that another replica's thread has started elsewhere.
+    Not by torch.cuda.graph, which empties the caches of all devices first. With it and expandable
+    segments two replicas died of an illegal access on H200s, and without it they did not: memory
+    taken from under another thread's kernels would explain it, but that was not proven.
     """
     import torch
 
