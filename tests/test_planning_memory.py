@@ -117,7 +117,7 @@ def test_activations_as_counted_in_a_forward_pass(name: str, qwen25_7b: ModelCar
 
 
 # Qwen2.5-VL in bf16 on an H200, a prompt of 72 tokens a frame and 37 more, 64 for the reply: most
-# bytes over the weights, in MB of 10^6, for requests made as tools/bench_engine.py makes them
+# bytes over the weights, in MB of 10^6, for patches on the GPU as tools/bench_models.py plans them
 MEASURED = {
     ("3B", 64): 632, ("3B", 256): 1525, ("3B", 768): 3036,
     ("7B", 64): 1062, ("7B", 256): 2519, ("7B", 768): 4899,

@@ -56,7 +56,8 @@ PROMPT_STATES, DEEPSTACK_STATES = 2, 2
 # in float32 whatever the rotary embedding of queries and keys makes.
 TOWER_STATES, TOWER_FLOATS = 5, 7
 # The same for layers and towers that are gone through in chunks, as core/engine does:
-# read off peaks on an H200 (Qwen2.5-VL 3B, 7B and 32B, 16 to 768 frames; tools/bench_engine.py).
+# read off peaks on an H200 (Qwen2.5-VL 3B, 7B and 32B, 16 to 768 frames); tools/bench_peaks.py
+# compares.
 CHUNK_LAYER_STATES, CHUNK_TOWER_STATES = 6.6, 0.65
 PREFILL_CHUNK_TOKENS, TOWER_CHUNK_PATCHES = 8192, 32_768
 ROUND_TOKENS = 256  # what the engine rounds a conversation's cache up to
