@@ -27,7 +27,7 @@ from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.errors import FramewiseError  # noqa: E402
 from core.planning import Turn, estimate, load_card  # noqa: E402
-from core.planning.memory import Execution  # noqa: E402
+from core.planning.memory import DeviceMemory, Execution  # noqa: E402
 
 
 def main() -> None:
@@ -71,19 +71,21 @@ def _rows(name: str, placement: str, device: str, counts: list[int]) -> Iterator
         return
     wait_until_set_up()
     for frames in counts:
-        for device_name, foretold, measured in _peaks(engine, frames):
-            yield (
-                f"| {name} | {placement} | {frames} | {device_name} | {foretold / 1e9:.2f} GB "
-                f"| {measured / 1e9:.2f} GB | {foretold / measured - 1:+.1%} |"
-            )
+        start = f"| {name} | {placement} | {frames}"
+        for each, measured in _peaks(engine, frames):
+            foretold = each.peak - each.reserve
+            end = f"{measured / 1e9:.2f} GB | {foretold / measured - 1:+.1%}"
+            if not measured:
+                end = f"not tried: {each.missing / 1e9:.2f} GB too much |"
+            yield f"{start} | {each.device.name} | {foretold / 1e9:.2f} GB | {end} |"
     engine.close()
     del engine
     settle()
     torch.cuda.empty_cache()
 
 
-def _peaks(engine: LocalEngine, frames: int) -> Iterator[tuple[str, int, int]]:
-    """What torch's share of each device was foretold to be, and was."""
+def _peaks(engine: LocalEngine, frames: int) -> Iterator[tuple[DeviceMemory, int]]:
+    """What was foretold of each device, and torch's peak on it; 0 where it was not to fit."""
     info, settings, plan = planned(engine.card, frames)
     turns = [Turn("user", "x " * 18)]
     foretold = estimate(
@@ -95,14 +97,13 @@ def _peaks(engine: LocalEngine, frames: int) -> Iterator[tuple[str, int, int]]:
         devices=engine.devices(),
         execution=engine.execution,
     )
-    measured: tuple[int, ...] = ()
-    for _ in range(2):
+    measured: tuple[int, ...] = (0,) * len(foretold.memory)
+    for _ in range(2 if foretold.verdict == "fits" else 0):
         settle()
         for event in engine.stream(asked(plan), stop=threading.Event()):
             if isinstance(event, Finished):
                 measured = event.peak_bytes
-    for each, peak in zip(foretold.memory, measured, strict=True):
-        yield each.device.name, each.peak - each.reserve, peak
+    yield from zip(foretold.memory, measured, strict=True)
 
 
 if __name__ == "__main__":

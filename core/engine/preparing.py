@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.engine.base import Request
+from core.engine.pieces import in_pieces
 from core.planning.card import ModelCard
 from core.planning.measured import Sampled, told
+from core.planning.memory import goes_in_chunks
 
 KEPT_VIDEOS = 256
 PIXELS = "pixel_values"  # how the names of what frames become begin
@@ -100,11 +102,34 @@ class Preparer:
         return before, after
 
     def _processed(self, request: Request, device: str) -> dict[str, Any]:
-        """Only a class whose resizing nothing else can do (plan.measured says so) does its own."""
+        """What shapes say of the whole video, and its pixels piece by piece where that is the same.
+
+        Only a class whose resizing nothing else can do (plan.measured says so) does its own.
+        """
         import torch
 
         assert request.frames is not None
-        pixels = torch.from_numpy(request.frames.pixels).permute(0, 3, 1, 2)
+        frames = torch.from_numpy(request.frames.pixels).permute(0, 3, 1, 2)
+        pieces = goes_in_chunks(self._card)
+        made = {}
+        for name, value in self._whole(request, frames.to("meta" if pieces else device)).items():
+            if not _is_tensor(value):
+                made[name] = value
+            elif name.startswith(PIXELS) and value.is_meta:
+                made[name] = torch.empty_like(value, dtype=self._dtype, device=device)
+                in_pieces(
+                    self._processor.video_processor,
+                    frames,
+                    made[name],
+                    together=self._card.patches.temporal_patch_size,
+                )
+            elif name.startswith(PIXELS) and value.is_floating_point():
+                made[name] = value.to(device, self._dtype)
+            else:
+                made[name] = value.to(device)
+        return made
+
+    def _whole(self, request: Request, pixels: Any) -> dict[str, Any]:
         plan = request.plan
         frames = Sampled(
             times=plan.times,
@@ -112,9 +137,9 @@ class Preparer:
             width=plan.width,
             duration_seconds=plan.duration_seconds,
         )
-        found = self._processor(
+        found: dict[str, Any] = self._processor(
             text=[request.prompt],
-            videos=[[pixels.to(device)]],  # of the first text: some classes count them a text
+            videos=[[pixels]],  # of the first text: some classes count them a text
             video_metadata=[told(frames)],
             do_sample_frames=False,
             do_resize=plan.measured is not None and plan.measured.resizes,
@@ -122,15 +147,7 @@ class Preparer:
             return_tensors="pt",
         )
         found.pop("video_metadata", None)
-        made = {}
-        for name, value in found.items():
-            if not _is_tensor(value):
-                made[name] = value
-            elif name.startswith(PIXELS) and value.is_floating_point():
-                made[name] = value.to(device, self._dtype)
-            else:
-                made[name] = value.to(device)
-        return made
+        return found
 
     def _remember(self, video: Hashable, inputs: dict[str, Any], before: str, after: str) -> None:
         """Keep what comes again, where the words after the video are tokens of their own."""

@@ -60,6 +60,8 @@ TOWER_STATES, TOWER_FLOATS = 5, 7
 # compares.
 CHUNK_LAYER_STATES, CHUNK_TOWER_STATES = 6.6, 0.65
 PREFILL_CHUNK_TOKENS, TOWER_CHUNK_PATCHES = 8192, 32_768
+# Values that are prepared at a time; as float32 and two copies, beside the bytes of the frames.
+PIECE_VALUES, PREPARED_BYTES = 2**24, 13
 ROUND_TOKENS = 256  # what the engine rounds a conversation's cache up to
 
 
@@ -282,13 +284,14 @@ def _in_chunks(card: ModelCard, size: int, prompt: int, patches: int) -> tuple[i
     for which torch counts places in eight bytes each.
     """
     text, vision = card.text, card.vision
-    pixels = patches * 3 * card.patches.temporal_patch_size * card.patches.patch_size**2 * size
+    values = patches * 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
     seen, piece = min(patches, TOWER_CHUNK_PATCHES), min(prompt, PREFILL_CHUNK_TOKENS)
     state, added = prompt * text.hidden, 1 + vision.deepstack
     looking = seen * int(MLP_COPIES * vision.mlp + CHUNK_TOWER_STATES * vision.hidden) * size
     placing = state * (8 + 1 + (2 + added) * size)
+    preparing = min(values, PIECE_VALUES) * PREPARED_BYTES
     return (
-        pixels + max(looking + state * added * size, placing),
+        values * size + max(preparing, looking + state * added * size, placing),
         state * added * size,
         piece * int(_widest(card) + CHUNK_LAYER_STATES * text.hidden) * size,
     )
