@@ -117,7 +117,7 @@ def test_others_depart_from_one_in_use(copies: list[int]) -> None:
     """It is on no shelf, and stays as it is; nobody can depart once it is gone."""
     remembered = _made()
     first = _read(remembered, 20)
-    remembered.forget()
+    remembered.here.shrink(0)
     remembered.use(first)
     for asked in ([*range(12), 99], [*range(20), 99]):
         kept = remembered.open(asked, "film", room=40, least=1)
@@ -159,5 +159,30 @@ def test_others_make_room() -> None:
     remembered.new("film", 90)
     assert not list(remembered.here)
     assert [len(each.ids) for _, each in remembered.away] == [21]
-    assert remembered.forget()
-    assert not remembered.forget()
+
+
+def test_half_is_spared_the_last_used_stays() -> None:
+    """Into the machine's memory as long as there is some; in the end all, then there is nothing."""
+    remembered = _made(away=21)
+    for tokens in (20, 21, 22, 23):
+        _read(remembered, tokens)
+    assert remembered.spare(2)
+    assert [len(each.ids) for _, each in remembered.here] == [22, 23]
+    assert [len(each.ids) for _, each in remembered.away] == [21]
+    assert remembered.spare(1)
+    assert not list(remembered.here)
+    assert not remembered.spare(1)
+
+
+def test_what_cannot_be_moved_away_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's reply ends with an error for that."""
+    remembered = _made(kept=30)
+
+    def scarce(*_: Any) -> Conversation:
+        raise MemoryError
+
+    _read(remembered, 20, room=20)
+    monkeypatch.setattr(Conversation, "moved", scarce)
+    _read(remembered, 21, room=21)
+    assert [len(each.ids) for _, each in remembered.here] == [21]
+    assert not list(remembered.away)

@@ -211,7 +211,7 @@ class Scarce:
 
 
 def test_what_is_kept_makes_room(maker: Maker, info: VideoInfo) -> None:
-    """The next question does not fit beside it: forgotten, read again, answered."""
+    """The next question does not fit beside it: the video is forgotten, read again, answered."""
     engine, network = maker.engine()
     turns, reads = _asked("What is this?"), Reads()
     first = said(_answer(engine, info, turns, reads))
@@ -219,7 +219,6 @@ def test_what_is_kept_makes_room(maker: Maker, info: VideoInfo) -> None:
     with listening(network, Scarce(1)):
         events = _answer(engine, info, turns, reads)
     assert reads.count == 2
-    assert ending(events).reused_tokens == 0
     assert said(events) == _fresh(maker, info, turns)
 
 
@@ -233,6 +232,30 @@ def test_another_videos_leavings_make_room(maker: Maker) -> None:
         events = list(engine.stream(asked, stop=NEVER))
     assert said(events) == expected
     assert not engine.knows("one")
+
+
+@pytest.mark.parametrize(
+    ("times", "left"),
+    [(1, {"three", "four"}), (2, {"four"}), (3, set()), (4, set())],
+    ids="{} times".format,
+)
+def test_only_as_much_as_helps_makes_room(times: int, left: set[str], maker: Maker) -> None:
+    """Other people's conversations stay, those used last; after the fourth time nothing is left."""
+    engine, network = maker.engine()
+    asked = request(engine.card)
+    videos = ("one", "two", "three", "four")
+    for video in videos:
+        list(engine.stream(replace(asked, video=video), stop=NEVER))
+    with listening(network, Scarce(times)):
+        if times == 4:
+            with pytest.raises(MemoryOverflow):
+                list(engine.stream(asked, stop=NEVER))
+        else:
+            assert ending(list(engine.stream(asked, stop=NEVER))).reply_tokens == 8
+    assert {video for video in videos if engine.knows(video)} == left
+    for video in left:
+        again = ending(list(engine.stream(replace(asked, frames=None, video=video), stop=NEVER)))
+        assert again.reused_tokens == again.prompt_tokens - 1
 
 
 @pytest.mark.parametrize("times", [1, 2])

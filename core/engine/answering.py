@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import resource
 import sys
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from core.engine.fast import Fast
 from core.engine.preparing import Preparer
 from core.engine.quantizing import held_bytes
 from core.engine.reply import Reply
-from core.engine.stepping import capturing
+from core.engine.shortage import free_memory, is_out_of_memory
 from core.engine.writing import Row
 from core.errors import Cancelled, ContextOverflow, MemoryOverflow
 from core.planning.card import ModelCard
@@ -140,16 +139,15 @@ class Answering:
         return cuda or (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,)
 
     def _guarded(self, reply: Reply, work: Callable[[], None]) -> None:
-        """Do it; where memory does not suffice, once more without what was kept."""
+        """Do it; where memory does not suffice, again with less and less of what is kept."""
+        sparing = iter(()) if self.fast is None else self.fast.sparing()
         overflow = self._attempt(reply, work)
-        if overflow is not None:
+        while overflow is not None:
+            again = not reply.begun and next(sparing, False)
             self.free_memory()  # only here, where no traceback holds the tensors any more
-            if not reply.begun and self.fast is not None and self.fast.forget():
-                self.free_memory()
-                overflow = self._attempt(reply, work)
-        if overflow is not None:
-            self.free_memory()
-            raise overflow
+            if not again:
+                raise overflow
+            overflow = self._attempt(reply, work)
 
     def _attempt(self, reply: Reply, work: Callable[[], None]) -> MemoryOverflow | None:
         import torch
@@ -237,35 +235,6 @@ def _budgets(model: Any, devices: tuple[Device, ...]) -> tuple[int, int]:
     if gpus:
         return max(0, sum(gpus) - weights) // 2, processor().capacity_bytes // 8
     return max(0, devices[0].capacity_bytes - weights) // 4, 0
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whatever it is called on the device where it happened."""
-    import torch
-
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "out of memory" in text.lower()
-    )
-
-
-def free_memory(own: Sequence[str]) -> None:
-    """Give back what nothing holds any more on one's own CUDA devices.
-
-    To torch only, where other replicas are at work on others: it empties the caches of all devices
-    or none, and that beside another thread's kernels is suspect (see stepping.py).
-    """
-    import torch
-
-    gc.collect()
-    every = [f"cuda:{number}" for number in range(torch.cuda.device_count() if own else 0)]
-    if own and not any(torch.cuda.memory_allocated(name) for name in every if name not in own):
-        with capturing:
-            for name in own:
-                torch.cuda.synchronize(name)
-            torch.cuda.empty_cache()
 
 
 def short(error: BaseException) -> str:

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.engine.answering import Answering, Task, is_out_of_memory
+from core.engine.answering import Answering, Task
 from core.engine.base import Event, Failed, Request
 from core.engine.feeding import Feed
 from core.engine.reply import Reply
+from core.engine.shortage import is_out_of_memory
 from core.engine.writing import Row, Rows
 from core.errors import Cancelled, MemoryOverflow
 

@@ -6,7 +6,7 @@ prompt in chunks of tokens, only the tokens that are new, the last token's logit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ CHUNK_TOKENS = PREFILL_CHUNK_TOKENS
 # What the tower saw lies on the first device: beside the conversations that a device may keep, one
 # part in so many.
 VISION_SHARE = 4
+SPARED = (2, 2, 2, 1)  # where memory has run out, one part in so many goes, and one tries again
 
 
 def execution_of(fast: Fast | None, execution: Execution = AS_STORED) -> Execution:
@@ -125,10 +126,18 @@ class Fast:
         finally:
             self.decoder.graphs = True
 
-    def forget(self) -> bool:
-        """Drop all that is kept; False where nothing was."""
-        gone = [self.remembered.forget(), bool(self.tower and self.tower.shelf.shrink(0))]
-        return any(gone)
+    def sparing(self) -> Iterator[bool]:
+        """Let go of half of what is kept, then of half of the rest, in the end of all.
+
+        What was used least recently goes first, conversations to the machine's memory where there
+        is some. Gives True each time that something went.
+        """
+        for part in SPARED:
+            gone = [self.remembered.spare(part)]
+            if self.tower is not None:
+                gone.append(bool(self.tower.shelf.spare(part)))
+            if any(gone):
+                yield True
 
     def generate(
         self,

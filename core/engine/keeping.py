@@ -148,3 +148,7 @@ class Shelf(Generic[Value]):
             key, (value, _) = self._items.popitem(last=False)
             gone.append((key, value))
         return gone
+
+    def spare(self, part: int) -> list[tuple[Hashable, Value]]:
+        """Let one part in so many go, used least recently, or a little more: values go whole."""
+        return self.shrink(self.nbytes * (part - 1) // part)

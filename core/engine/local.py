@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from core.engine import room
-from core.engine.answering import Answering, Task, free_memory, short
+from core.engine.answering import Answering, Task, short
 from core.engine.base import Event, Finished, Progress, Request
 from core.engine.batching import Batch, Guest
 from core.engine.compiling import allow_compiled
@@ -20,6 +20,7 @@ from core.engine.lasting import Lasting
 from core.engine.many import Told, one_by_one
 from core.engine.rehearsal import rehearse
 from core.engine.reply import Either, Reply
+from core.engine.shortage import free_memory
 from core.engine.stepping import MOST_ROWS
 from core.engine.waiting import Line, Ticket
 from core.errors import CheckpointError

@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from core.engine.keeping import Conversation, Shelf, shared_length
+from core.engine.shortage import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -77,10 +78,11 @@ class Remembered:
         """Move others away until so many tokens fit beside what may stay."""
         self._put_away(self.here.shrink(max(0, self.here.limit - tokens * self.token_bytes)))
 
-    def forget(self) -> bool:
-        """Drop all; False where nothing was."""
-        gone = [shelf.shrink(0) for shelf in (self.here, self.away)]
-        return any(gone)
+    def spare(self, part: int) -> bool:
+        """Move one part in so many away; False where nothing was. See Shelf.spare."""
+        gone = self.here.spare(part)
+        self._put_away(gone)
+        return bool(gone)
 
     def _longest(self, ids: list[int], video: Hashable | None, least: int) -> _Found | None:
         """Which conversation about this video begins like ``ids``, and for how many tokens."""
@@ -103,8 +105,14 @@ class Remembered:
 
         places = [torch.device("cpu")] * len(self.places)
         for number, each in gone:
-            if self.token_bytes * len(each.ids) <= self.away.limit:
+            if self.token_bytes * len(each.ids) > self.away.limit:
+                continue
+            try:
                 away = each.moved(places)
+            except (MemoryError, RuntimeError) as error:  # it is lost, and the request goes on
+                if not is_out_of_memory(error):
+                    raise
+            else:
                 self.away.put(number, away, away.nbytes)
 
     def _new(self, video: Hashable | None, room: int) -> Conversation:

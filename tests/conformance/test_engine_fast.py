@@ -126,7 +126,7 @@ def test_a_video_without_a_name_leaves_nothing(one: Subject) -> None:
     for seed in (0, 1):
         inputs = one.inputs(seed=seed)
         assert by_fast(fast, inputs, video=None) == (_fresh(one, seed=seed), 0)
-    assert not fast.forget()
+    assert not any(fast.sparing())
 
 
 def test_only_what_the_tower_saw_is_left(one: Subject) -> None:
@@ -163,7 +163,7 @@ def test_no_room_for_anything(one: Subject) -> None:
     fast = one.fast(kept_bytes=0, away_bytes=0)
     for turns in (ASKED, ASKED_ON, ASKED):
         assert by_fast(fast, one.inputs(turns)) == (_fresh(one, turns), 0)
-    assert not fast.forget()
+    assert not any(fast.sparing())
 
 
 def test_room_for_one_conversation(one: Subject) -> None:
@@ -179,12 +179,21 @@ def test_room_for_one_conversation(one: Subject) -> None:
     assert by_fast(fast, one.inputs(), video=0)[1] > 0
 
 
-def test_it_forgets(one: Subject) -> None:
+def test_it_spares_more_and_more(one: Subject) -> None:
+    """Of four videos two, then one, then none; and then there is nothing to be spared."""
     fast = one.fast()
-    by_fast(fast, one.inputs())
-    assert fast.forget()
-    assert not fast.has_seen("video")
-    assert by_fast(fast, one.inputs()) == (_fresh(one), 0)
+    for seed in range(4):
+        by_fast(fast, one.inputs(seed=seed), video=seed, tokens=4)
+    sparing = fast.sparing()
+    for left in ((2, 3), (3,), ()):
+        assert next(sparing)
+        assert tuple(seed for seed in range(4) if fast.has_seen(seed)) == left
+        assert tuple(each.video for _, each in (*fast.conversations, *fast.away)) == (
+            left + tuple(range(4 - len(left)))
+        )
+    assert not any(sparing)
+    fast.away.shrink(0)
+    assert by_fast(fast, one.inputs(), video=0) == (_fresh(one), 0)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 5])
