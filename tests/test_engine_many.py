@@ -320,26 +320,86 @@ def test_one_for_which_there_is_no_room_waits_until_others_leave(
 def test_one_that_does_not_fit_at_all(maker: Maker, alone: list[str]) -> None:
     """Nobody is beside it, and without what was kept it is too large too."""
     engine, network = maker.engine(3)
+    list(engine.stream(replace(maker.asked()[0], video="other"), stop=NEVER))
     with scarce(network, prompts=(1, 2)):
         found = heard(stream_many(engine, iter(maker.asked()), stop=NEVER))
     assert isinstance(found[0][-1].error, MemoryOverflow)
     assert replies({n: found[n] for n in range(1, 6)}) == alone[1:]
+    assert not engine.knows("other")
 
 
-def test_out_of_memory_within_a_reply_is_that_ones(maker: Maker, alone: list[str]) -> None:
+@pytest.mark.parametrize("times", range(1, 7), ids="{} times".format)
+def test_out_of_memory_beside_others_ends_no_reply(
+    times: int, maker: Maker, alone: list[str]
+) -> None:
+    """So many tokens in a row; less is kept, then fewer are written at a time; nothing twice."""
     engine, network = maker.engine(2)
-    asked = [replace(each, reply_tokens=12) for each in maker.asked()[:4]]
-    with scarce(network, steps=(3,)):
-        found = heard(stream_many(engine, iter(asked), stop=NEVER))
-    failed = [n for n, each in found.items() if isinstance(each[-1], Failed)]
-    assert len(failed) == 1
-    assert isinstance(found[failed[0]][-1].error, MemoryOverflow)
-    assert found[failed[0]][-1].error.__context__ is None
-    for number in set(range(4)) - set(failed):
-        assert (
-            said(found[number])[: len(alone[number])] == alone[number][: len(said(found[number]))]
-        )
-        assert found[number][-1].reply_tokens == 12
+    asked = Pulled([replace(each, reply_tokens=max(LENGTHS)) for each in maker.asked()])
+    with scarce(network, steps=tuple(range(5, 5 + times)), after=asked):
+        found = heard(stream_many(engine, asked, stop=NEVER))
+    assert _all_of(alone, replies(found))
+    assert [found[number][-1].reply_tokens for number in range(6)] == [max(LENGTHS)] * 6
+
+
+def _all_of(alone: list[str], replies: list[str]) -> bool:
+    """Whether these go on like those, which may be shorter."""
+    return all(long.startswith(short) for short, long in zip(alone, replies, strict=True))
+
+
+@contextmanager
+def too_long(network: Any, most: int) -> Iterator[None]:
+    """Memory runs out at every single token behind so many."""
+
+    def listen(_module: Any, args: tuple[Any, ...], told: dict[str, Any]) -> None:
+        hidden = args[0] if args else told["hidden_states"]
+        if hidden.shape[1] == 1 and told["past_key_values"].get_seq_length() >= most:
+            raise FULL
+
+    first = network.model.language_model.layers[0]
+    handle = first.register_forward_pre_hook(listen, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def test_only_one_that_does_not_fit_alone_ends(maker: Maker, alone: list[str]) -> None:
+    """Five words in; those that were written beside it and those after it are answered."""
+    engine, network = maker.engine(3)
+    asked = [replace(each, reply_tokens=max(LENGTHS)) for each in maker.asked()]
+    asked[1] = request(maker.card, question=QUESTIONS[0] * 9, reply_tokens=12)
+    long = list(maker.engine()[0].stream(asked[1], stop=NEVER))
+    tokens = ending(long).prompt_tokens
+    pulled = Pulled(asked)
+    with too_long(network, tokens + 4), scarce(network, after=pulled):
+        found = heard(stream_many(engine, pulled, stop=NEVER))
+    assert [n for n, each in found.items() if isinstance(each[-1], Failed)] == [1]
+    told = found.pop(1)
+    assert isinstance(told[-1].error, MemoryOverflow)
+    assert f"with a prompt of {tokens} tokens" in told[-1].error.message
+    assert told[-1].error.__context__ is None
+    assert 0 < len(said(told)) < len(said(long))
+    assert said(long).startswith(said(told))
+    assert _all_of([alone[0], *alone[2:]], replies(found))
+
+
+def test_stop_ends_those_that_wait_for_memory(maker: Maker) -> None:
+    """They are not gone on with for that."""
+    engine, network = maker.engine(4)
+    stop, passes = threading.Event(), Passes(0.005)
+    asked = Pulled([replace(each, reply_tokens=2000, video=None) for each in maker.asked()[:4]])
+    at_stop = 0
+    found: dict[int, list[Any]] = {}
+    with scarce(network, steps=(9, 10, 11, 12), after=asked), listening(network, passes):
+        for number, event in stream_many(engine, asked, stop=stop):
+            found.setdefault(number, []).append(event)
+            if not stop.is_set() and len(said(found.get(0, []))) > 40:
+                stop.set()
+                at_stop = passes.count
+    assert passes.count <= at_stop + 2
+    assert [each[-1].reason for each in found.values()] == ["stopped"] * 4
+    assert max(len(said(found[number])) for number in (2, 3)) < len(said(found[1]))
+    assert ending(ask(engine)).reply_tokens > 0
 
 
 @pytest.mark.parametrize("rows", [1, 3])

@@ -14,7 +14,7 @@ import torch
 
 from asking_by_hand import NEVER, Passes, ending, listening, request, said
 from core.asking import answer, foresee
-from core.engine import Event, Started, Text
+from core.engine import Event, Started
 from core.engine import fast as fast_module
 from core.engine.base import FramesNeeded
 from core.engine.local import LocalEngine
@@ -211,14 +211,14 @@ class Scarce:
 
 
 def test_what_is_kept_makes_room(maker: Maker, info: VideoInfo) -> None:
-    """The next question does not fit beside it: the video is forgotten, read again, answered."""
+    """The next question does not fit beside the first one's: that goes, and nothing else."""
     engine, network = maker.engine()
     turns, reads = _asked("What is this?"), Reads()
     first = said(_answer(engine, info, turns, reads))
     turns = _asked(turns[0].text, first, "And then?")
     with listening(network, Scarce(1)):
         events = _answer(engine, info, turns, reads)
-    assert reads.count == 2
+    assert reads.count == 1
     assert said(events) == _fresh(maker, info, turns)
 
 
@@ -269,9 +269,14 @@ def test_nothing_kept_that_could_make_room(times: int, maker: Maker) -> None:
     assert ending(list(engine.stream(asked, stop=NEVER))).reply_tokens == 8
 
 
-def test_out_of_memory_within_the_reply_is_not_said_twice(maker: Maker) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_out_of_memory_within_the_reply(kept: bool, maker: Maker) -> None:
+    """Gone on with once what is kept has gone, no word twice; without that it ends there."""
     engine, network = maker.engine()
-    asked, heard = replace(request(engine.card), video="one"), []
+    asked = request(engine.card)
+    expected = said(list(engine.stream(asked, stop=NEVER)))
+    if kept:
+        list(engine.stream(replace(asked, video="one"), stop=NEVER))
     passes = Passes()
 
     def third() -> None:
@@ -279,9 +284,16 @@ def test_out_of_memory_within_the_reply_is_not_said_twice(maker: Maker) -> None:
         if passes.count == 3:
             raise FULL
 
-    with listening(network, third), pytest.raises(MemoryOverflow):
-        heard += [each for each in engine.stream(asked, stop=NEVER) if isinstance(each, Text)]
-    assert passes.count == 3
+    heard: list[Event] = []
+    with listening(network, third):
+        if kept:
+            heard += engine.stream(asked, stop=NEVER)
+        else:
+            with pytest.raises(MemoryOverflow):
+                heard += engine.stream(asked, stop=NEVER)
+    assert passes.count == (9 if kept else 3)
+    assert said(heard) == expected if kept else expected.startswith(said(heard))
+    assert not engine.knows("one")
     assert ending(list(engine.stream(asked, stop=NEVER))).reply_tokens == 8
 
 

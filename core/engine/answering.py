@@ -91,7 +91,7 @@ class Answering:
                 return
             self.fast.write(self._begun(task, reply))
 
-        self._guarded(reply, whole)
+        self._guarded(task, reply, whole)
 
     def begin(self, task: Task, reply: Reply) -> Row | None:
         """Its first token, of one that others are written beside; None where it was stopped.
@@ -100,7 +100,7 @@ class Answering:
             ContextOverflow, MemoryOverflow, FramesNeeded: see Engine.stream.
         """
         rows: list[Row] = []
-        self._guarded(reply, lambda: rows.append(self._begun(task, reply)))
+        self._guarded(task, reply, lambda: rows.append(self._begun(task, reply)))
         return rows[0] if rows else None
 
     def tokens(self, task: Task) -> int:
@@ -138,9 +138,9 @@ class Answering:
         unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
         return cuda or (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,)
 
-    def _guarded(self, reply: Reply, work: Callable[[], None]) -> None:
+    def _guarded(self, task: Task, reply: Reply, work: Callable[[], None]) -> None:
         """Do it; where memory does not suffice, again with less and less of what is kept."""
-        sparing = iter(()) if self.fast is None else self.fast.sparing()
+        sparing = iter(()) if self.fast is None else self.fast.sparing(but=task.request.video)
         overflow = self._attempt(reply, work)
         while overflow is not None:
             again = not reply.begun and next(sparing, False)

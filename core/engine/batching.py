@@ -15,7 +15,7 @@ from core.engine.base import Event, Failed, Request
 from core.engine.feeding import Feed
 from core.engine.reply import Reply
 from core.engine.shortage import is_out_of_memory
-from core.engine.writing import Row, Rows
+from core.engine.writing import Row
 from core.errors import Cancelled, MemoryOverflow
 
 Tell = Callable[[int, Event | Failed], None]
@@ -61,7 +61,7 @@ class Batch:
         assert answering.fast is not None
         self._answering, self._feed, self._most = answering, feed, most
         self._tell, self._stop, self._fits = tell, stop, fits
-        self._rows: Rows = answering.fast.rows()
+        self._rows = answering.fast.rows()
         self._seats: list[Seat] = []
         self._held: Guest | None = None
         self._full = False  # for the one held, until somebody leaves
@@ -88,7 +88,8 @@ class Batch:
                     self._end(next(each for each in self._seats if each.row is row))
 
     def _may_join(self) -> bool:
-        return len(self._seats) < self._most and not self._stop.is_set()
+        room = len(self._seats) < self._most and not self._rows.tight
+        return room and not self._stop.is_set()
 
     def _join(self, awaited: Callable[[], bool]) -> bool:
         """Let the next one join, if it is there and there is room; False where not.

@@ -14,12 +14,15 @@ from core.engine import attention
 from core.engine.compiling import allow_compiled, exclusive
 from core.engine.decoding import Decoder
 from core.engine.keeping import Conversation, Shelf, room_for
+from core.engine.known import is_known, tower_of
+from core.engine.nexts import OneByOne, Together
 from core.engine.picking import Picker, ends_of
 from core.engine.plain import Plain
+from core.engine.relief import Relieved
 from core.engine.remembering import Remembered
 from core.engine.telling import Teller, cut, shift_of
 from core.engine.tower import Tower, speed_up
-from core.engine.writing import AHEAD, OneByOne, Row, Rows, Steps, Together
+from core.engine.writing import AHEAD, Row, Rows, Steps
 from core.planning.memory import AS_STORED, PREFILL_CHUNK_TOKENS, Execution
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ class Fast:
             kept_bytes=kept_bytes,
             away_bytes=away_bytes,
         )
-        module = _tower_of(model.model)
+        module = tower_of(model.model)
         self.tower: Tower | None = None
         if module is not None:
             share = VISION_SHARE * len(set(self.remembered.places))
@@ -68,24 +71,11 @@ class Fast:
 
     @staticmethod
     def of(model: Any, *, kept_bytes: int, away_bytes: int) -> Fast | None:
-        """For classes whose text layers take embeddings and see all that was before.
+        """For the classes that it serves; None for others.
 
-        None for others, and where weights wait in the machine's memory. Packed ones have no
-        decoder: their tokens go through the model's own layers.
+        Packed weights have no decoder: their tokens go through the model's own layers.
         """
-        text = getattr(getattr(model, "model", None), "language_model", None)
-        layers = getattr(text, "layers", ())
-        attending = [getattr(layer, "self_attn", None) for layer in layers]
-        kinds = set(getattr(getattr(text, "config", None), "layer_types", None) or ())
-        if (
-            not attending
-            or not all(hasattr(each, "k_proj") for each in attending)
-            or not kinds <= {"full_attention"}
-            or not hasattr(model, "lm_head")
-            or not hasattr(text, "rotary_emb")
-            or not getattr(text, "_supports_attention_backend", False)
-            or any(each.is_meta for each in model.parameters())
-        ):
+        if not is_known(model):
             return None
         attention.register()
         return Fast(model, kept_bytes=kept_bytes, away_bytes=away_bytes)
@@ -126,16 +116,19 @@ class Fast:
         finally:
             self.decoder.graphs = True
 
-    def sparing(self) -> Iterator[bool]:
+    def sparing(self, *, but: Hashable = None) -> Iterator[bool]:
         """Let go of half of what is kept, then of half of the rest, in the end of all.
 
         What was used least recently goes first, conversations to the machine's memory where there
         is some. Gives True each time that something went.
+
+        Args:
+            but: a video that is asked about: what the tower made of it would only be made again.
         """
         for part in SPARED:
             gone = [self.remembered.spare(part)]
             if self.tower is not None:
-                gone.append(bool(self.tower.shelf.spare(part)))
+                gone.append(bool(self.tower.shelf.spare(part, but=but)))
             if any(gone):
                 yield True
 
@@ -170,9 +163,10 @@ class Fast:
             self.leave(row)
         row.check()
 
-    def rows(self) -> Rows:
+    def rows(self) -> Relieved:
         """Where replies that were begun are gone on with."""
-        return Rows(self._steps, ahead=0 if self.decoder is None else AHEAD)
+        rows = Rows(self._steps, ahead=0 if self.decoder is None else AHEAD)
+        return Relieved(rows, self.remembered, self.sparing)
 
     def begin(
         self,
@@ -210,8 +204,14 @@ class Fast:
             raise
         self.remembered.use(kept)
         picker = Picker(self._config, ids, max_new_tokens, logits.device)
-        ends = ends_of(self._config)
-        row = Row(kept, picker, streamer=streamer, limit=max_new_tokens, ends=ends)
+        row = Row(
+            kept,
+            picker,
+            streamer=streamer,
+            limit=max_new_tokens,
+            ends=ends_of(self._config),
+            look=look,
+        )
         row.show(picker.pick(logits).cpu())
         return row, read
 
@@ -258,7 +258,3 @@ class Fast:
         if self.decoder is None:
             return OneByOne(rows, self._plain.after)
         return Together(rows, self.decoder.run(*(row.kept for row in rows)))
-
-
-def _tower_of(wrapper: Any) -> Any:
-    return getattr(wrapper, "visual", None) or getattr(wrapper, "vision_tower", None)

@@ -149,6 +149,10 @@ class Shelf(Generic[Value]):
             gone.append((key, value))
         return gone
 
-    def spare(self, part: int) -> list[tuple[Hashable, Value]]:
-        """Let one part in so many go, used least recently, or a little more: values go whole."""
-        return self.shrink(self.nbytes * (part - 1) // part)
+    def spare(self, part: int, *, but: Hashable = None) -> list[tuple[Hashable, Value]]:
+        """Let one part in so many go, used least recently; whole values, and ``but`` stays."""
+        stays = self._items.pop(but, None)
+        gone = self.shrink(self.nbytes * (part - 1) // part)
+        if stays is not None:
+            self._items[but] = stays
+        return gone

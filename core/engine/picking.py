@@ -21,7 +21,7 @@ class Picker:
         self._steps = _steps(config, len(ids), device)
         self._ids = torch.zeros(1, len(ids) + room + 1, dtype=torch.long, device=device)  # see pick
         self._ids[0, : len(ids)] = torch.tensor(ids, device=device)
-        self._length = len(ids)
+        self._length = self._prompt = len(ids)
 
     @property
     def greedy(self) -> bool:
@@ -47,6 +47,10 @@ class Picker:
         self._ids[:, self._length] = token
         self._length += 1
         return token
+
+    def back_to(self, tokens: int) -> None:
+        """So many of the reply hold; those picked after them are picked again."""
+        self._length = self._prompt + tokens
 
 
 def ends_of(config: Any) -> set[int]:

@@ -32,9 +32,12 @@ class Remembered:
     def __init__(
         self, layers: Any, dtype: torch.dtype, *, kept_bytes: int, away_bytes: int
     ) -> None:
+        import torch
+
         self.here: Shelf[Conversation] = Shelf(kept_bytes)
         self.away: Shelf[Conversation] = Shelf(away_bytes)
         self.places = [place_of(layer.input_layernorm) for layer in layers]
+        self._nowhere = [torch.device("cpu")] * len(self.places)  # on no device of the model
         self._shapes = [_shape(layer.self_attn) for layer in layers]
         self._dtype = dtype
         self._numbers = itertools.count()
@@ -69,9 +72,24 @@ class Remembered:
         self.make_room(room)
         return self._new(video, room)
 
-    def keep(self, kept: Conversation) -> None:
-        """For later."""
+    def aside(self, kept: Conversation) -> Conversation:
+        """What was read of one in use, in the machine's memory; ``kept`` has no buffers then."""
         self._in_use.discard(kept)
+        read = len(kept.ids)
+        return kept.resized(read, keep=read, places=self._nowhere, spend=True)
+
+    def back(self, aside: Conversation, room: int) -> Conversation:
+        """One that was set aside, in use again."""
+        self.make_room(room)
+        kept = aside.resized(room, keep=len(aside.ids), places=self.places)
+        self.use(kept)
+        return kept
+
+    def keep(self, kept: Conversation) -> None:
+        """For later, unless its buffers are gone."""
+        self._in_use.discard(kept)
+        if kept.room < len(kept.ids):
+            return
         self._put_away(self.here.put(next(self._numbers), kept, kept.nbytes))
 
     def make_room(self, tokens: int) -> None:
@@ -101,14 +119,11 @@ class Remembered:
 
     def _put_away(self, gone: list[tuple[Hashable, Conversation]]) -> None:
         """Into the machine's memory, where there is room."""
-        import torch
-
-        places = [torch.device("cpu")] * len(self.places)
         for number, each in gone:
             if self.token_bytes * len(each.ids) > self.away.limit:
                 continue
             try:
-                away = each.moved(places)
+                away = each.moved(self._nowhere)
             except (MemoryError, RuntimeError) as error:  # it is lost, and the request goes on
                 if not is_out_of_memory(error):
                     raise

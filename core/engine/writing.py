@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from core.engine.keeping import Conversation
 from core.engine.picking import Picker
+from core.engine.shortage import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
-
-    from core.engine.stepping import Run
 
 AHEAD = 1  # steps under way that nobody has looked at yet
 Heard = Sequence["torch.Tensor | Exception"]  # of each row: (1,) on the processor, or what happened
@@ -28,14 +27,22 @@ class Row:
     Attributes:
         kept: what was read: the prompt, and the reply without its last token.
         picker: picks its tokens.
+        look: may raise to end it, while it is not gone on with.
         last: the token that was shown last.
         done: nothing follows; ``error`` is why, where it is not the reply's end or limit.
     """
 
     def __init__(
-        self, kept: Conversation, picker: Picker, *, streamer: Any, limit: int, ends: set[int]
+        self,
+        kept: Conversation,
+        picker: Picker,
+        *,
+        streamer: Any,
+        limit: int,
+        ends: set[int],
+        look: Callable[[], None],
     ) -> None:
-        self.kept, self.picker = kept, picker
+        self.kept, self.picker, self.look = kept, picker, look
         self.last, self.done = -1, False
         self.error: Exception | None = None
         self._streamer, self._limit, self._ends = streamer, limit, ends
@@ -68,6 +75,10 @@ class Row:
             return
         self.kept.ids.append(self.last)
         self.show(told)
+
+    def again(self) -> None:
+        """Let the last token be read once more: what follows it is not known."""
+        self.picker.back_to(self._shown)
 
     def fail(self, error: Exception) -> None:
         """End it with an error."""
@@ -103,14 +114,25 @@ class Rows:
         self._rows: list[Row] = []
         self._steps: Steps | None = None
         self._under_way: deque[Callable[[], Heard]] = deque()
+        self._shortage: Exception | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def going_on(self) -> list[Row]:
+        """Those that have not ended, in the order of joining."""
+        return [row for row in self._rows if not row.done]
 
     def join(self, row: Row) -> None:
         """Step this one too from now on; its first token has been shown."""
         self.settle()
         self._rows.append(row)
+
+    def leave(self, row: Row) -> None:
+        """Step this one no more, wherever it is."""
+        self.settle()
+        self._rows.remove(row)
 
     def settle(self) -> None:
         """Hear what is under way; whoever has ended meanwhile leaves with the next step."""
@@ -119,112 +141,66 @@ class Rows:
         self._steps = None
 
     def step(self) -> list[Row]:
-        """One more token for each; returns the rows that have ended, and are no longer stepped."""
-        rows = [row for row in self._rows if not row.done]
+        """One more token for each; returns the rows that have ended, and are no longer stepped.
+
+        Where memory does not suffice they stay as they were; see ``taken_shortage``.
+        """
+        rows = self.going_on
         if rows and len(rows) == len(self._rows):
             self._step(rows)
         gone = [row for row in self._rows if row.done]
         if gone:
             self.settle()
             gone = [row for row in self._rows if row.done]
-            self._rows = [row for row in self._rows if not row.done]
+            self._rows = self.going_on
         return gone
+
+    def taken_shortage(self) -> Exception | None:
+        """What memory has run out for since the last time; not all have got their token."""
+        found, self._shortage = self._shortage, None
+        return found
 
     def _step(self, rows: Sequence[Row]) -> None:
         try:
             if self._steps is None:
                 self._steps = self._make(rows)
         except Exception as error:
-            rows[-1].fail(error)  # it came last: the others had been stepped without it
+            if not self._is_shortage(error):
+                rows[-1].fail(error)  # it came last: the others had been stepped without it
             return
         try:
             while len(self._under_way) <= min(self._ahead, max(row.left for row in rows) - 1):
                 self._under_way.append(self._steps.step())
         except Exception as error:
             self._fail(error)
-            return
-        self._hear()
+        else:
+            self._hear()
+        if self._shortage is not None:
+            self.settle()  # what was under way before holds
+            for row in rows:
+                row.again()
 
     def _hear(self) -> None:
         try:
             heard = self._under_way.popleft()()
         except Exception as error:
+            self._under_way.clear()  # it follows what was not heard
             self._fail(error)
             return
         for row, told in zip(self._rows, heard, strict=True):
-            row.hear(told)
+            if not (isinstance(told, Exception) and self._is_shortage(told)):
+                row.hear(told)
 
     def _fail(self, error: Exception) -> None:
-        """Of a step of all nobody knows whose fault it is."""
+        """Of a step of all nobody knows whose fault it is; without memory it can be made again."""
+        if self._is_shortage(error):
+            return
         self._under_way.clear()
-        for row in self._rows:
-            if not row.done:
-                row.fail(error)
+        for row in self.going_on:
+            row.fail(error)
 
-
-class OneByOne:
-    """Steps through the model's own layers, row after row."""
-
-    def __init__(
-        self, rows: Sequence[Row], logits: Callable[[int, Conversation], torch.Tensor]
-    ) -> None:
-        self._rows, self._logits = rows, logits
-
-    def step(self) -> Callable[[], Heard]:
-        """See Steps."""
-        found = [self._one(row) for row in self._rows]
-        return lambda: [found.pop(0) for _ in self._rows]  # an error's traceback holds this frame
-
-    def _one(self, row: Row) -> torch.Tensor | Exception:
-        try:
-            return row.picker.pick(self._logits(row.last, row.kept)).cpu()
-        except Exception as error:
-            return error
-
-
-class Together:
-    """Steps of a decoder: one for all rows, and their tokens on the way while the next one runs."""
-
-    def __init__(self, rows: Sequence[Row], run: Run) -> None:
-        import torch
-
-        self._run = run
-        self._pickers = [] if rows[0].picker.greedy else [row.picker for row in rows]
-        run.start(torch.tensor([row.last for row in rows]))
-        self._notes = deque(_Note(run.token) for _ in range(AHEAD + 1))
-
-    def step(self) -> Callable[[], Heard]:
-        """See Steps."""
-        run = self._run
-        run.step()
-        for row, picker in enumerate(self._pickers):
-            assert run.logits is not None
-            run.token[row : row + 1].copy_(picker.pick(run.logits[row : row + 1]))
-        self._notes.rotate()
-        return self._notes[0].take(run.token)
-
-
-class _Note:
-    """Memory that a device writes tokens to while others go on."""
-
-    def __init__(self, token: torch.Tensor) -> None:
-        import torch
-
-        self._device = token.device
-        on_cuda = token.is_cuda
-        self._here = torch.empty(len(token), dtype=torch.long, pin_memory=on_cuda)
-        self._written: Any = torch.cuda.Event() if on_cuda else None  # type: ignore[no-untyped-call]
-
-    def take(self, token: torch.Tensor) -> Callable[[], Heard]:
-        """Begin to write; what is returned waits for it, and is of use until the next take."""
-        import torch
-
-        self._here.copy_(token, non_blocking=True)
-        if self._written is not None:
-            self._written.record(torch.cuda.current_stream(self._device))
-        return self._read
-
-    def _read(self) -> Heard:
-        if self._written is not None:
-            self._written.synchronize()
-        return [self._here[row : row + 1] for row in range(len(self._here))]
+    def _is_shortage(self, error: Exception) -> bool:
+        if not is_out_of_memory(error):
+            return False
+        self._shortage = error.with_traceback(None)  # it would hold what takes the memory
+        return True
