@@ -104,7 +104,8 @@ def answer_all(
                 if first is None:
                     continue
                 engine = load()
-                told = stream_many(engine, chain([first], asking.requests), stop=stop)
+                # not the reading's stop: an error there must not cut short what is being answered
+                told = stream_many(engine, chain([first], asking.requests), stop=threading.Event())
                 with closing(told):
                     for number, event in told:
                         yield from asking.refused()
@@ -134,11 +135,7 @@ class _Asking:
             yield self._refused.popleft()
 
     def answered(self, number: int, event: Event | Failed) -> Iterator[Record]:
-        """The record of a request, with its last event.
-
-        Raises:
-            Cancelled: the whole batch is being ended.
-        """
+        """The record of a request, with its last event."""
         if isinstance(event, Text):
             self._pieces[number].append(event.text)
         if not isinstance(event, Finished | Failed):
@@ -147,8 +144,6 @@ class _Asking:
         if isinstance(event, Failed):
             yield _wrong(ready.asked, event.error)
             return
-        if event.reason == "stopped":
-            raise Cancelled
         # as if it had been asked alone: the frames were read before
         finished = with_reading(event, ready.read_seconds, ready.frame_times)
         record = answered_record(ready.foreseen, "".join(pieces), finished)

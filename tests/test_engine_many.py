@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from asking_by_hand import NEVER, Passes, ask, ending, listening, request, said
 from core.batch import answer_all
 from core.batch_files import Asked
 from core.engine import Event, Finished, Progress, Request, Started, Text
+from core.engine.answering import Answering
 from core.engine.base import Failed, FramesNeeded
 from core.engine.feeding import READY, Feed
 from core.engine.local import LocalEngine
@@ -460,6 +461,57 @@ def test_requests_that_cannot_be_had(maker: Maker) -> None:
     assert ending(ask(engine)).reply_tokens > 0
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_those_before_one_that_cannot_be_had_are_answered(
+    replicas: int, maker: Maker, alone: list[str]
+) -> None:
+    """Although the error was there before the first of them had ended."""
+    engines = [maker.engine(2) for _ in range(replicas)]
+    confused = threading.Event()
+
+    def requests() -> Iterator[Request | None]:
+        yield from maker.asked()[:2]
+        confused.set()
+        raise ArithmeticError("confused")
+
+    told: list[tuple[int, Event | Failed]] = []
+    with ExitStack() as listened:
+        for _, network in engines:
+            listened.enter_context(listening(network, lambda: confused.wait(60)))
+        together = Replicas([engine for engine, _ in engines])
+        with pytest.raises(ArithmeticError, match="confused"):
+            told.extend(stream_many(together, requests(), stop=NEVER))
+    found = heard(iter(told))
+    assert replies(found) == alone[:2]
+    assert [found[number][-1].reason for number in (0, 1)] == ["length"] * 2
+
+
+def test_batches_that_wait_for_requests_take_no_turns(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of them handed the model to and fro, which kept a processor busy."""
+    engine, _ = maker.engine(2)
+    turns: list[int] = []
+    monkeypatch.setattr(Answering, "reset_peaks", lambda _: turns.append(1))
+
+    def nothing() -> Iterator[Request | None]:
+        for _ in range(10):
+            time.sleep(0.02)
+            yield None
+
+    batches = [
+        threading.Thread(target=lambda: list(stream_many(engine, nothing(), stop=NEVER)))
+        for _ in range(2)
+    ]
+    for each in batches:
+        each.start()
+    for each in batches:
+        each.join(60)
+    assert turns == []
+    assert replies(heard(stream_many(engine, iter(maker.asked()[:1]), stop=NEVER)))
+    assert turns != []
+
+
 def test_others_are_let_in_between(maker: Maker) -> None:
     """A person who asks during a long batch waits for what is under way, not for all of it."""
     engine, network = maker.engine(2)
@@ -543,6 +595,39 @@ def test_a_batch_of_videos(maker: Maker, clip_file: Callable[[str], Path]) -> No
     found = {each["id"]: each for each in records}
     assert sorted(found) == list(range(len(QUESTIONS)))
     assert [each["actual"]["reply_tokens"] for each in found.values()] == [20] * len(QUESTIONS)
+
+
+def test_a_batch_whose_requests_cannot_be_read_on(
+    maker: Maker, clip_file: Callable[[str], Path]
+) -> None:
+    """Those under way are answered first, and what went wrong is told, not that all was stopped."""
+    engine, network = maker.engine(2)
+    confused = threading.Event()
+    settings = Settings(max_frame_tokens=16, max_frames=4, reply_tokens=20)
+
+    def asked() -> Iterator[Asked]:
+        for number in range(2):
+            video = str(clip_file("h264.mp4"))
+            yield Asked(id=number, video=video, question=QUESTIONS[number], settings=settings)
+        confused.set()
+        raise ArithmeticError("confused")
+
+    records: list[dict[str, Any]] = []
+    with (
+        listening(network, lambda: confused.wait(60)),
+        pytest.raises(ArithmeticError, match="confused"),
+    ):
+        records.extend(
+            answer_all(
+                asked(),
+                maker.card,
+                lambda: engine,
+                devices=engine.devices(),
+                frames_from=iter_frames,
+                workers=1,
+            )
+        )
+    assert [each["actual"]["reply_tokens"] for each in records] == [20] * len(records) != []
 
 
 def test_an_unloaded_engine_says_so(maker: Maker) -> None:
@@ -694,7 +779,7 @@ def test_a_feed_that_has_nothing_yet() -> None:
     let = threading.Event()
     feed = _feed(each if let.is_set() else None for each in iter(lambda: "x", None))
     assert feed.take(until=lambda: True) is None
-    tries = iter([False, False, True, True])
+    tries = iter([False, False, True])
     assert feed.take(until=lambda: next(tries)) is None
     assert list(tries) == []
     let.set()

@@ -67,23 +67,29 @@ class Batch:
         self._full = False  # for the one held, until somebody leaves
         self._wants_all = False  # it has run out of memory beside others
 
-    def run(self, awaited: Callable[[], bool]) -> bool:
-        """Until all are answered; while others wait for the model, only those who had joined.
+    def wait(self) -> bool:
+        """Until somebody is ready to join; False where nobody comes any more. Needs no turn.
+
+        Raises:
+            BaseException: what the requests' iterator has raised, once all before are answered.
+        """
+        self._held = self._held or self._feed.take(until=self._stop.is_set)
+        return self._held is not None and not self._stop.is_set()
+
+    def run(self, awaited: Callable[[], bool]) -> None:
+        """Until nobody is ready; while others wait for the model, only those who had joined.
 
         At least one joins, if it is ready, so that a batch gets on whoever else asks.
-
-        Returns:
-            Whether there may be more.
         """
         import torch
 
         joined = False
         with torch.inference_mode():
             while True:
-                while self._may_join() and not (joined and awaited()) and self._join(awaited):
+                while self._may_join() and not (joined and awaited()) and self._join():
                     joined = True
                 if not self._seats:
-                    return self._held is not None or not self._feed.ended
+                    return
                 for row in self._rows.step():
                     self._end(next(each for each in self._seats if each.row is row))
 
@@ -91,14 +97,9 @@ class Batch:
         room = len(self._seats) < self._most and not self._rows.tight
         return room and not self._stop.is_set()
 
-    def _join(self, awaited: Callable[[], bool]) -> bool:
-        """Let the next one join, if it is there and there is room; False where not.
-
-        With nobody at the table it waits for one, until somebody else wants the model.
-        """
-        guest = self._held or self._feed.take(
-            until=lambda: bool(self._seats) or self._stop.is_set() or awaited()
-        )
+    def _join(self) -> bool:
+        """Let the next one join, if it is there and there is room; False where not."""
+        guest = self._held or self._feed.ready()
         self._held = guest
         if guest is None or not self._has_room(guest):
             return False

@@ -20,36 +20,37 @@ class Feed(Generic[Item, Made]):
         self._items, self._work = items, work
         self._ready: queue.Queue[Made] = queue.Queue()
         self._room = threading.Semaphore(READY)
-        self._closed, self._ended = threading.Event(), threading.Event()
+        self._closed, self._ended, self._news = (threading.Event() for _ in range(3))
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True, name="feed")
         self._thread.start()
 
-    @property
-    def ended(self) -> bool:
-        """Whether nothing comes any more."""
-        return self._ended.is_set() and self._ready.empty()
+    def ready(self) -> Made | None:
+        """The next, if it is there."""
+        try:
+            found = self._ready.get_nowait()
+        except queue.Empty:
+            return None
+        self._room.release()
+        return found
 
     def take(self, *, until: Callable[[], bool]) -> Made | None:
         """The next; wait for it until this is so. None then, and when all have been taken.
 
         Raises:
-            BaseException: what ``items`` or ``work`` has raised.
+            BaseException: what ``items`` or ``work`` has raised, after all that came before.
         """
         while True:
             ended = self._ended.is_set()  # before looking: nothing comes after it
-            try:
-                found = (
-                    self._ready.get_nowait() if until() else self._ready.get(timeout=LOOK_SECONDS)
-                )
-            except queue.Empty:
-                if ended and self._error is not None:
+            found = self.ready()
+            if found is not None or until():
+                return found
+            if ended:
+                if self._error is not None:
                     raise self._error from None
-                if ended or until():
-                    return None
-                continue
-            self._room.release()
-            return found
+                return None
+            self._news.wait(LOOK_SECONDS)
+            self._news.clear()
 
     def close(self) -> None:
         """Take no more from ``items``; returns when nothing is being taken."""
@@ -65,6 +66,7 @@ class Feed(Generic[Item, Made]):
                     self._room.release()
                     continue
                 self._ready.put(self._work(number, item))
+                self._news.set()
                 number += 1
                 del item  # frames: not to be held while there is no room for the next
         except StopIteration:
@@ -73,6 +75,7 @@ class Feed(Generic[Item, Made]):
             self._error = error
         finally:
             self._ended.set()
+            self._news.set()
 
     def _free(self) -> bool:
         """Wait until one more may be made; False once closed."""

@@ -198,24 +198,23 @@ class LocalEngine:
     ) -> None:
         """The same for a batch, which waits in line again whenever others have come."""
         try:
-            while not stop.is_set() and self._one_turn(answering, batch, stop):
-                pass
+            while batch.wait():  # not in its turn: nobody else waits for that
+                self._one_turn(answering, batch, stop)
             told.put(None)
         except BaseException as error:
             told.put(error)
 
-    def _one_turn(self, answering: Answering, batch: Batch, stop: Either) -> bool:
-        """Whether the batch is to have another one."""
+    def _one_turn(self, answering: Answering, batch: Batch, stop: Either) -> None:
         ticket = self._line.join()
         try:
             while not ticket.wait(HEARTBEAT_SECONDS):
                 if stop.is_set():
-                    return False
+                    return
             self._loaded()
             answering.stop = stop  # only now: until its turn comes it is another's
             try:
                 answering.reset_peaks()
-                return self._thread.run(partial(batch.run, ticket.awaited))
+                self._thread.run(partial(batch.run, ticket.awaited))
             finally:
                 answering.stop = threading.Event()
         finally:

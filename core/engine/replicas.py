@@ -9,6 +9,7 @@ from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from core.engine.base import Engine, Event, Finished, Progress, Request
+from core.engine.dealing import Dealing
 from core.engine.many import Told, stream_many
 from core.engine.reply import Either
 from core.engine.waiting import Line, Ticket
@@ -91,17 +92,17 @@ class Replicas:
     def stream_many(
         self, requests: Iterator[Request | None], *, stop: threading.Event
     ) -> Generator[Told]:
-        """Each takes the next request when it has room; see core.engine.many.stream_many.
+        """Each takes the next when it has room, see dealing.py; see core.engine.many.stream_many.
 
         Beside requests that wait for a replica here, each replica sees to its own line.
         """
         told: queue.Queue[Told | BaseException | None] = queue.Queue()
-        gone, shared = threading.Event(), _Shared(requests)
+        gone, dealing = threading.Event(), Dealing(requests, [e.knows for e in self.engines])
         threads = [
             threading.Thread(
-                target=_relay, args=(each, shared, Either(stop, gone), told), daemon=True
+                target=_relay, args=(each, dealing, own, Either(stop, gone), told), daemon=True
             )
-            for each in self.engines
+            for own, each in enumerate(self.engines)
         ]
         for thread in threads:
             thread.start()
@@ -115,6 +116,7 @@ class Replicas:
                     left -= 1
                 else:
                     yield found
+            dealing.check()
         finally:
             gone.set()
             for thread in threads:
@@ -132,36 +134,17 @@ class Replicas:
         return self._line.join(lambda engine: engine.knows(video))
 
 
-class _Shared:
-    """Requests that several engines take from; each is told which it got."""
-
-    def __init__(self, requests: Iterator[Request | None]) -> None:
-        self._requests, self._lock, self._count = requests, threading.Lock(), 0
-
-    def taken(self, numbers: list[int]) -> Iterator[Request | None]:
-        """The next ones; their numbers are added to ``numbers``."""
-        while True:
-            with self._lock:
-                try:
-                    request = next(self._requests)
-                except StopIteration:
-                    return
-                if request is not None:
-                    numbers.append(self._count)
-                    self._count += 1
-            yield request
-
-
 def _relay(
     engine: Engine,
-    shared: _Shared,
+    dealing: Dealing,
+    own: int,
     stop: threading.Event,
     told: queue.Queue[Told | BaseException | None],
 ) -> None:
     """Hand on what one engine says, and its end or death."""
     numbers: list[int] = []
     try:
-        for number, event in stream_many(engine, shared.taken(numbers), stop=stop):
+        for number, event in stream_many(engine, dealing.taken(own, numbers), stop=stop):
             told.put((numbers[number] if number < len(numbers) else 0, event))
         told.put(None)
     except BaseException as error:
