@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core.engine.answering import Answering
+from core.engine.fast import VISION_SHARE, Fast
 from core.planning import Device, load_card
 from core.planning.machine import processor as this_processor
 
@@ -26,3 +27,17 @@ def test_replicas_share_the_machines_memory(
     assert found is not None
     assert found.conversations.limit == (2**33 - weights) // 2
     assert found.away.limit == this_processor().capacity_bytes // 8 // replicas
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_what_the_tower_saw_has_a_share_of_one_device(devices: int, tiny_model: Path) -> None:
+    """It lies on the first one, however much all of them together may keep."""
+    from transformers import AutoModelForImageTextToText
+
+    network = AutoModelForImageTextToText.from_pretrained(tiny_model).eval()
+    if devices == 2:
+        network.model.language_model.layers[-1].to("meta")  # a device of its own
+    fast = Fast(network, kept_bytes=devices * 2**30, away_bytes=0)
+    assert fast.tower is not None
+    assert fast.conversations.limit == devices * 2**30
+    assert fast.tower.shelf.limit == 2**30 // VISION_SHARE

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
 from lively import CLASSES, PLENTY, Subject, subject
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from core.engine import attention
 from core.engine import tower as tower_module
 from core.engine.keeping import Shelf
-from core.engine.tower import Tower, widen_and_flatten
+from core.engine.tower import TRIED_GRIDS, Tower, widen_and_flatten
 
 
 @pytest.fixture(scope="module", params=CLASSES)
@@ -155,3 +161,63 @@ def test_wider_and_flat_is_the_same(one: Subject) -> None:
     widened = [each.shape for each in _module(model).parameters()]
     assert (widened != widths) == (one.kind == "qwen2_5_vl")  # 96 -> 128; others have no gate
     assert _alike(_seen(model, one.inputs()), _seen(one.model, one.inputs()))
+
+
+def _each_stretch(
+    _module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    cu_seq_lens_q: torch.Tensor,
+    **_options: Any,
+) -> tuple[torch.Tensor, None]:
+    """What attention.packed does, without its kernel."""
+    found = [
+        torch.nn.functional.scaled_dot_product_attention(
+            *(e[:, :, a:b] for e in (query, key, value))
+        )
+        for a, b in itertools.pairwise(cu_seq_lens_q.tolist())
+    ]
+    return torch.cat(found, dim=2).transpose(1, 2), None
+
+
+@pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_what_is_compiled_is_tried_on_nobodys_video(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question that is answered meanwhile goes through the same blocks in another thread."""
+    model = subject(kind, tmp_path).copy()
+    module = _module(model)
+    attention.register()
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, attention.PACKED, _each_stretch)
+    module.config._attn_implementation = attention.PACKED
+    tower = Tower(module, Shelf(PLENTY))
+    seen: list[int] = []
+    asked: list[threading.Thread] = []
+
+    def ask() -> None:
+        width = 3 * module.config.temporal_patch_size * module.config.patch_size**2
+        with torch.inference_mode():
+            tower.look(torch.randn(4 * 4 * 4, width), grid_thw=torch.tensor([[4, 4, 4]]))
+
+    def somebody_asks(*_: Any) -> None:
+        if not asked:
+            asked.append(threading.Thread(target=ask))
+            asked[0].start()
+            asked[0].join(60)
+
+    def compiled(forward: Any) -> Any:
+        def fused(block: Any, hidden: torch.Tensor, *args: Any, **told: Any) -> Any:
+            seen.append(len(hidden))
+            return forward(block, hidden, *args, **told)
+
+        return fused
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    module.blocks[0].register_forward_hook(somebody_asks)
+    with torch.inference_mode():
+        tower.fuse()
+    assert asked
+    assert seen == [math.prod(grid) for grid in TRIED_GRIDS for _ in module.blocks]
