@@ -178,6 +178,24 @@ def test_stop_while_waiting(engine: LocalEngine, network: torch.nn.Module) -> No
     assert still_works(engine)
 
 
+def test_a_request_for_which_there_is_no_thread_keeps_nobody_waiting(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as refused:
+        refused.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            ask(engine)
+    stop, events = threading.Event(), list[Event]()
+    for event in engine.stream(request(engine.card), stop=stop):
+        events.append(event)
+        if isinstance(event, Progress) and event.stage == "waiting":
+            stop.set()  # it would wait for ever
+    assert ending(events).reply_tokens > 0
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -107,7 +107,11 @@ class LocalEngine:
         ticket = self._line.join()  # here, so that threads that start late lose no place
         args = (answering, request, Either(stop, gone), events, ticket)
         worker = threading.Thread(target=self._work, args=args, daemon=True)
-        worker.start()
+        try:
+            worker.start()
+        except RuntimeError:  # no more threads: those behind must not wait for this one
+            ticket.leave()
+            raise
         try:
             while True:
                 event = _next(events, worker)

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable, Iterator
 
 from core.engine.remembering import Remembered
-from core.engine.shortage import is_out_of_memory
+from core.engine.shortage import bare, is_out_of_memory
 from core.engine.writing import Row, Rows
 
 
@@ -67,7 +67,7 @@ class Relieved:
         try:
             row.kept = self._remembered.aside(row.kept)
         except Exception as error:  # the machine has no memory left either
-            row.fail(error)
+            row.fail(bare(error))
         else:
             self._rows.leave(row)
             self._waiting.insert(0, (row, room))  # it came before those that wait
@@ -98,5 +98,5 @@ class Relieved:
             row.look()
             row.kept = self._remembered.back(row.kept, room)
         except Exception as error:
-            return error.with_traceback(None)
+            return bare(error)
         return None

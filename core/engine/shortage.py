@@ -35,3 +35,9 @@ def free_memory(own: Sequence[str]) -> None:
             for name in own:
                 torch.cuda.synchronize(name)
             torch.cuda.empty_cache()
+
+
+def bare(error: Exception) -> Exception:
+    """Without the frames where it happened, and what happened before: they hold tensors."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)

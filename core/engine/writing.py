@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from core.engine.keeping import Conversation
 from core.engine.picking import Picker
-from core.engine.shortage import is_out_of_memory
+from core.engine.shortage import bare, is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -202,5 +202,5 @@ class Rows:
     def _is_shortage(self, error: Exception) -> bool:
         if not is_out_of_memory(error):
             return False
-        self._shortage = error.with_traceback(None)  # it would hold what takes the memory
+        self._shortage = bare(error)
         return True
