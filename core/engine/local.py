@@ -86,7 +86,8 @@ class LocalEngine:
 
     def knows(self, video: Hashable) -> bool:
         """Whether it can answer about this video without its frames."""
-        return self._answering is not None and self._answering.knows(video)
+        answering = self._answering  # which may be closed meanwhile
+        return answering is not None and answering.knows(video)
 
     def close(self) -> None:
         """Free the memory, once those who came before are answered."""

@@ -24,6 +24,9 @@ def stream_many(
     Yields:
         The number of a request, from 0 in the order of ``requests``, and what happens to it; the
         last is Finished, or Failed with what Engine.stream would have raised.
+
+    Raises:
+        BaseException: what ``requests`` has raised, when those before it are answered.
     """
     if isinstance(engine, AnswersMany):
         return engine.stream_many(requests, stop=stop)
