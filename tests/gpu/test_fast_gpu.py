@@ -250,6 +250,31 @@ def test_replies_side_by_side(every: int, model: Any) -> None:
         assert _regret(model, given, written.ids) < SMALL
 
 
+def test_memory_for_two_at_a_time(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others wait with what they have read in the machine's memory, and come back."""
+    fast, tokens = _fast(model), 24
+    assert fast.decoder is not None
+    finish = fast.decoder.finish
+
+    def finished(x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return finish(x)
+
+    monkeypatch.setattr(fast.decoder, "finish", finished)
+    asked = [_inputs(model, (FIRST, SECOND, OTHER)[n % 3], frames=2 + 2 * n) for n in range(5)]
+    heard, rows = [Written() for _ in asked], fast.rows()
+    with torch.inference_mode():
+        for given, written in zip(asked, heard, strict=True):
+            row, _ = fast.begin(dict(given), video=None, max_new_tokens=tokens, streamer=written)
+            rows.join(row)
+        while rows:
+            assert [gone.error for gone in rows.step() if gone.error is not None] == []
+    for given, written in zip(asked, heard, strict=True):
+        assert len(written.ids) == tokens
+        assert _regret(model, given, written.ids) < SMALL
+
+
 def test_the_tower(model: Any) -> None:
     fast_model = copy.deepcopy(model)
     assert Fast.of(fast_model, kept_bytes=PLENTY, away_bytes=0) is not None
