@@ -385,13 +385,14 @@ def test_only_one_that_does_not_fit_alone_ends(maker: Maker, alone: list[str]) -
 
 
 def test_stop_ends_those_that_wait_for_memory(maker: Maker) -> None:
-    """They are not gone on with for that."""
+    """They are not gone on with for that; memory runs out in the third step of all four."""
     engine, network = maker.engine(4)
     stop, passes = threading.Event(), Passes(0.005)
     asked = Pulled([replace(each, reply_tokens=2000, video=None) for each in maker.asked()[:4]])
     at_stop = 0
     found: dict[int, list[Any]] = {}
-    with scarce(network, steps=(9, 10, 11, 12), after=asked), listening(network, passes):
+    all_join = listening(network, Ready(asked, 3, 4, 5))
+    with all_join, scarce(network, steps=(9, 10, 11, 12)), listening(network, passes):
         for number, event in stream_many(engine, asked, stop=stop):
             found.setdefault(number, []).append(event)
             if not stop.is_set() and len(said(found.get(0, []))) > 40:
