@@ -40,6 +40,7 @@ class Tower:
         self.shelf = shelf
         self.video: Hashable | None = None
         self._module = module
+        _let_go(module)
         self._forward: Callable[..., Any] = module.forward
         module.forward = self.look
 
@@ -123,6 +124,19 @@ class Tower:
         return parts[0] if len(parts) == 1 else _joined(parts)
 
 
+def _let_go(module: Any) -> None:
+    """Take accelerate's hooks off the parts of a tower, which are all on one device.
+
+    They bring inputs to a part, and nothing can be fused across them. The tower's own stays.
+    """
+    if not hasattr(module, "_hf_hook"):
+        return
+    from accelerate.hooks import remove_hook_from_submodules
+
+    for part in module.children():
+        remove_hook_from_submodules(part)
+
+
 def _chunks(
     pixels: torch.Tensor, inputs: dict[str, Any]
 ) -> Iterator[tuple[torch.Tensor, dict[str, Any]]]:
@@ -199,6 +213,8 @@ def widen_and_flatten(module: Any) -> None:
     """The same arithmetic in shapes that suit a GPU."""
     for block in getattr(module, "blocks", ()):
         _widen(block.mlp)
+        for each in block.parameters():  # so that what it leaves is one gap: see layers.join
+            each.data = each.data.clone()
     _flatten(module)
 
 

@@ -155,3 +155,17 @@ def test_wider_and_flat_is_the_same(one: Subject) -> None:
     widened = [each.shape for each in _module(model).parameters()]
     assert (widened != widths) == (one.kind == "qwen2_5_vl")  # 96 -> 128; others have no gate
     assert _alike(_seen(model, one.inputs()), _seen(one.model, one.inputs()))
+
+
+def test_nothing_comes_between_the_parts_of_a_divided_model(one: Subject) -> None:
+    """accelerate's hooks on every part would keep torch.compile from fusing anything."""
+    from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+
+    model, inputs = one.copy(), one.inputs()
+    whole = _seen(model, inputs)
+    module = _module(model)
+    for part in module.modules():
+        add_hook_to_module(part, AlignDevicesHook("cpu"))
+    Tower(module, Shelf(PLENTY))
+    assert [part for part in module.modules() if hasattr(part, "_hf_hook")] == [module]
+    assert _alike(_seen(model, inputs), whole)
