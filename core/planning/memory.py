@@ -57,8 +57,9 @@ PROMPT_STATES, DEEPSTACK_STATES = 2, 2
 TOWER_STATES, TOWER_FLOATS = 5, 7
 # The same for layers and towers that are gone through in chunks, as core/engine does:
 # read off peaks on an H200 (Qwen2.5-VL 3B, 7B and 32B, 16 to 768 frames); tools/bench_peaks.py
-# compares.
-CHUNK_LAYER_STATES, CHUNK_TOWER_STATES = 6.6, 0.65
+# compares. A tower takes its MLP and half a state, or in attention as many states as here, unless
+# torch.compile fuses that, which cannot be foretold.
+CHUNK_LAYER_STATES, CHUNK_TOWER_STATES = 6.6, 17.1
 PREFILL_CHUNK_TOKENS, TOWER_CHUNK_PATCHES = 8192, 32_768
 # Values that are prepared at a time; as float32 and two copies, beside the bytes of the frames.
 PIECE_VALUES, PREPARED_BYTES = 2**24, 13
@@ -287,7 +288,8 @@ def _in_chunks(card: ModelCard, size: int, prompt: int, patches: int) -> tuple[i
     values = patches * 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
     seen, piece = min(patches, TOWER_CHUNK_PATCHES), min(prompt, PREFILL_CHUNK_TOKENS)
     state, added = prompt * text.hidden, 1 + vision.deepstack
-    looking = seen * int(MLP_COPIES * vision.mlp + CHUNK_TOWER_STATES * vision.hidden) * size
+    widest = max(MLP_COPIES * vision.mlp + vision.hidden, int(CHUNK_TOWER_STATES * vision.hidden))
+    looking = seen * widest * size
     placing = state * (8 + 1 + (2 + added) * size)
     preparing = min(values, PIECE_VALUES) * PREPARED_BYTES
     return (
