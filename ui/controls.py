@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from core.planning import ModelCard, Settings
-from core.planning.families import Route
+from core.planning.family import Route
 from core.planning.sizing import SOFT_TOKENS
 from core.video.info import VideoInfo
 

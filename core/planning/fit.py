@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any, TypeVar
 
 from core.planning.card import ModelCard
-from core.planning.families import Route
+from core.planning.family import Route
 from core.planning.forecast import AS_STORED, Estimate, Execution, count_text, estimate
 from core.planning.machine import Device
 from core.planning.memory import QUANTISED, has_experts

@@ -10,7 +10,7 @@ from string import Formatter
 
 from core.errors import CheckpointError, SettingsError
 from core.planning.card import ModelCard
-from core.planning.families import Route
+from core.planning.family import Route
 from core.planning.measured import Measured, Sampled
 from core.planning.sampling import sample
 from core.planning.settings import Settings

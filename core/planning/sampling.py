@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import SettingsError
-from core.planning.families import Limits
+from core.planning.family import Limits
 from core.planning.keyframes import keyframes
 from core.planning.scenes import scenes_indices
 from core.planning.settings import Settings

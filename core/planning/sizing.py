@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.errors import SettingsError, VideoError
-from core.planning.families import Limits, PatchGrid
+from core.planning.family import Limits, PatchGrid
 from core.planning.settings import Settings
 
 MAX_ASPECT = 200
@@ -70,7 +70,7 @@ def round_to_factor(
 ) -> tuple[int, int]:
     """Height and width in multiples of ``factor`` with an area between ``least`` and ``most``.
 
-    ``smart_resize`` of qwen-vl-utils (the link is at families._qwen_vl_utils), except that a side
+    ``smart_resize`` of qwen-vl-utils (the link is in families/qwen_vl.py), except that a side
     never becomes 0: there a very long picture under a small limit loses one, and the model fails.
     """
     _check_aspect(height, width)
@@ -146,7 +146,7 @@ def _share(shape: Shape, settings: Settings) -> float:
 
 
 def qwen_vl_utils(shape: Shape, settings: Settings) -> Size:
-    """``fetch_video`` of qwen-vl-utils (the link is at families._qwen_vl_utils).
+    """``fetch_video`` of qwen-vl-utils (the link is in families/qwen_vl.py).
 
     There a floor that the user did not ask for would push the video over a budget that the user
     did ask for, and an upper limit under it is an assertion error; here that floor gives way. A
