@@ -1,6 +1,6 @@
 """What there is to say of a model family: how its frames are chosen, sized, written and counted.
 
-Values only; families/ fills them in. The rules that they name are in sampling.py, sizing.py and
+Values only; families/ fills them in. The rules that they name are in samplers.py, sizing.py and
 tokens.py.
 """
 
@@ -108,7 +108,7 @@ class Route:
 
     Attributes:
         name: "processor" for the checkpoint's own class in transformers, else the library's.
-        sampler, sizer: the rules, by their names in sampling.py and sizing.py; the sizer
+        sampler, sizer: the rules, by their names in samplers.py and sizing.py; the sizer
             "measured" asks the real processor (measured.py).
         limits: the published defaults.
         text: how the video is written.
