@@ -16,7 +16,7 @@ from core.planning.memory import QUANTISED, has_experts
 from core.planning.plan import Plan, make_plan
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
-from core.planning.sizing import SOFT_TOKENS
+from core.planning.tiling import SOFT_TOKENS
 from core.video.info import VideoInfo
 
 
