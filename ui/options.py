@@ -1,4 +1,4 @@
-"""The options that commands have in common, in values; knows nothing of what the commands do."""
+"""The options of the commands, in values; knows nothing of what the commands do."""
 
 from __future__ import annotations
 
