@@ -14,7 +14,7 @@ from core.errors import SettingsError
 from core.planning import ModelCard, load_card, parse_devices
 from core.planning.card import TextShape, VisionShape
 from core.planning.devices import GIB, Device
-from core.planning.families import PatchGrid
+from core.planning.family import PatchGrid
 from core.planning.memory import (
     PRECISIONS,
     DeviceMemory,
