@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,6 +24,7 @@ from core.planning.machine import processor as this_processor
 from core.planning.seconds import NOTHING
 from core.recalling import recalled
 from core.video import VideoInfo, iter_frames, probe
+from core.video.digest import learn
 from core.video.store import FrameStore
 from fake_engine import FakeEngine, wait_until
 
@@ -185,7 +187,21 @@ def test_frames_of_a_store(
     assert again.foreseen("What?", fps=1.0).estimate.reused == NOTHING
 
 
-def _words_of(engine: LocalEngine, asked: Request) -> Reused:
+def test_another_copy_of_the_video(
+    make: Callable[[], LocalEngine], info: VideoInfo, tmp_path: Path
+) -> None:
+    """Known by its content, once somebody has looked at it."""
+    assert info.path is not None
+    learn(info.path)
+    engine, twin = make(), Path(shutil.copy(info.path, tmp_path / "twin.mp4"))
+    Asking(engine, info)("What is this?")
+    ask = Asking(engine, probe(twin))
+    assert ask.foreseen("What is that?").estimate.reused == NOTHING
+    learn(twin)
+    assert ask("What is that?")[1].tokens > 0
+
+
+def _foretold_of(engine: LocalEngine, asked: Request) -> Reused:
     """What is foretold of a request, which must happen too."""
     foretold = engine.reuse(replace(asked, frames=None))
     finished = ending(list(engine.stream(asked, stop=NEVER)))
@@ -196,21 +212,21 @@ def _words_of(engine: LocalEngine, asked: Request) -> Reused:
 def test_another_beginning_is_seen_but_not_read(make: Callable[[], LocalEngine]) -> None:
     engine = make()
     asked = replace(request(engine.card), video="film")
-    _words_of(engine, asked)
+    _foretold_of(engine, asked)
     other = replace(asked, prompt="Be brief. " + asked.prompt)
-    assert _words_of(engine, other) == Reused(seen=True)
+    assert _foretold_of(engine, other) == Reused(seen=True)
 
 
 def test_nothing_is_kept_of_a_video_without_a_name(make: Callable[[], LocalEngine]) -> None:
     engine = make()
     for _ in range(2):
-        assert _words_of(engine, request(engine.card)) == NOTHING
+        assert _foretold_of(engine, request(engine.card)) == NOTHING
 
 
 def test_a_closed_engine_keeps_nothing(make: Callable[[], LocalEngine]) -> None:
     engine = make()
     asked = replace(request(engine.card), video="film")
-    _words_of(engine, asked)
+    _foretold_of(engine, asked)
     assert engine.reuse(asked).tokens > 0
     engine.close()
     assert engine.reuse(asked) == NOTHING
