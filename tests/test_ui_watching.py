@@ -18,7 +18,8 @@ from ui.watching import watch
 CLIP = DEMO_MODEL.parent / "examples" / "flash.mp4"
 
 
-def test_scenes_are_offered_once_they_are_known() -> None:
+def test_scenes_are_offered_once_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.watching.TOLD_SECONDS", 0.001)
     session = Session(info=probe(CLIP), name="flash.mp4")
     *before, last = watch(session)
     assert all("looking for scenes" in each["line"] for each in before)
