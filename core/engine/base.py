@@ -72,7 +72,7 @@ class Finished:
         frame_times: seconds of the video at which the frames that were read are shown.
         seconds_to_first_token: from the start of the request, reading included.
         tokens_per_second: of the reply after its first token; 0 for a reply of one token.
-        reused: what had been done for an earlier question.
+        reused: what had been done for an earlier question; who read the frames fills in from where.
         peak_bytes: the most memory in use on each device; on a processor, of the whole process.
         reason: "end" of the reply, its "length" limit, or "stopped".
     """
