@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,22 @@ def test_a_free_slot_that_is_preferred_is_given() -> None:
     usual = line.join()
     late = line.join(lambda slot: slot == "c")
     assert (liked.slot, usual.slot, late.slot) == ("c", "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("worth", "order"),
+    [((0, 0, 0), "abc"), ((0, 2, 1), "bca"), ((1, 0, 1), "acb")],
+    ids=["alike", "each another", "two alike"],
+)
+def test_of_the_free_slots_that_of_most_worth_is_given(worth: tuple[int, ...], order: str) -> None:
+    line = Line("abc")
+    slots = dict(zip("abc", worth, strict=True))
+    assert line.free() == ("a", "b", "c")
+    tickets = [line.join(slots.__getitem__) for _ in order]
+    assert [each.slot for each in tickets] == list(order)
+    assert line.free() == ()
+    tickets[1].leave()
+    assert line.free() == (order[1],)
 
 
 def test_who_leaves_twice_frees_one_slot() -> None:

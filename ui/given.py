@@ -143,4 +143,4 @@ def frames_of(store: FrameStore | None) -> FrameSource:
     """Where frames come from: the store, which reads what it has not, or else the file."""
     from core.video import iter_frames
 
-    return iter_frames if store is None else store.frames
+    return iter_frames if store is None else store

@@ -6,6 +6,7 @@ Those used least recently move to the machine's memory, and go when that is full
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ _Found = tuple[Shelf[Conversation] | None, Hashable, Conversation, int]
 
 class Remembered:
     """What was read, for whoever asks about the same video.
+
+    Changed by one thread at a time, the model's; any may ask what is ``shared``.
 
     Attributes:
         here, away: conversations on the devices, and in the machine's memory.
@@ -38,6 +41,7 @@ class Remembered:
         self._dtype = dtype
         self._numbers = itertools.count()
         self._in_use: weakref.WeakSet[Conversation] = weakref.WeakSet()
+        self._turn = threading.Lock()  # at those in use
         self.token_bytes = self._new(None, 1).nbytes
 
     def open(
@@ -59,9 +63,15 @@ class Remembered:
         self.make_room(room)
         return kept.resized(room, keep=shared, places=self.places, spend=not departs)
 
+    def shared(self, ids: list[int], video: Hashable, *, least: int) -> int:
+        """How much of ``ids`` the one that ``open`` would take has read; 0 where there is none."""
+        found = self._longest(ids, video, least)
+        return 0 if found is None else found[-1]
+
     def use(self, kept: Conversation) -> None:
-        """Others may depart from this one while its reply is being written."""
-        self._in_use.add(kept)
+        """Others may depart from this one while it is read and its reply is being written."""
+        with self._turn:
+            self._in_use.add(kept)
 
     def new(self, video: Hashable | None, room: int) -> Conversation:
         """An empty one, which others make room for."""
@@ -70,8 +80,10 @@ class Remembered:
 
     def keep(self, kept: Conversation) -> None:
         """For later."""
-        self._in_use.discard(kept)
-        self._put_away(self.here.put(next(self._numbers), kept, kept.nbytes))
+        gone = self.here.put(next(self._numbers), kept, kept.nbytes)
+        with self._turn:
+            self._in_use.discard(kept)
+        self._put_away(gone)
 
     def make_room(self, tokens: int) -> None:
         """Move others away until so many tokens fit beside what may stay."""
@@ -87,7 +99,8 @@ class Remembered:
         known: list[tuple[Shelf[Conversation] | None, Hashable, Conversation]] = [
             (shelf, number, each) for shelf in (self.here, self.away) for number, each in shelf
         ]
-        known += [(None, None, each) for each in self._in_use]
+        with self._turn:
+            known += [(None, None, each) for each in self._in_use]
         best, most = None, least - 1
         for shelf, number, each in known:
             if video is None or each.video != video:
