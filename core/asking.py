@@ -30,10 +30,11 @@ from core.planning import (
 from core.planning.memory import AS_STORED, Execution
 from core.planning.presets import preset
 from core.planning.prompt import writer_for
+from core.planning.seconds import Reading
 from core.video.digest import name_of
 from core.video.info import VideoInfo
 from core.video.reading import DEFAULT_READER, Frames, collect, iter_frames
-from core.video.wanted import FrameSource
+from core.video.wanted import FrameSource, Keeps
 
 PROGRESS_SECONDS = 0.3
 
@@ -156,7 +157,7 @@ def answer(
     """Read the planned frames and let the engine answer the last turn.
 
     What the engine knows of the same frames from an earlier question is not read again.
-    ``frames_from`` is a store's ``frames`` where they may have been read before.
+    ``frames_from`` is a store where they may have been read before.
 
     Raises:
         QuestionError: the last turn is empty.
@@ -166,19 +167,34 @@ def answer(
         Cancelled: ``stop`` was set before the reply began.
     """
     require(foreseen)
-    begun = time.perf_counter()
     video = name_of_frames(foreseen, reader)
     reading = _reading(foreseen, stop=stop, reader=reader, frames_from=frames_from)
     request = request_of(foreseen, None, video)
     if video is not None and engine.knows(video):
         try:
-            yield from _told(engine, request, foreseen.plan.times, begun, stop)
+            read = Read(seconds=0.0, frame_times=foreseen.plan.times, reading="none")
+            yield from _told(engine, request, read, stop)
             return
         except FramesNeeded:  # dropped a moment ago
             pass
+    kept = is_kept(foreseen, reader=reader, frames_from=frames_from)
+    begun = time.perf_counter()
     frames = yield from reading
-    request = replace(request, frames=frames)
-    yield from _told(engine, request, frames.seconds, begun, stop)
+    read = Read(
+        seconds=time.perf_counter() - begun,
+        frame_times=frames.seconds,
+        reading="store" if kept else "video",
+    )
+    yield from _told(engine, replace(request, frames=frames), read, stop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """How frames were read: in how many seconds, and from where; see core.planning.Reused."""
+
+    seconds: float
+    frame_times: tuple[float, ...]
+    reading: Reading
 
 
 def request_of(foreseen: Foreseen, frames: Frames | None, video: Hashable | None) -> Request:
@@ -213,28 +229,28 @@ def _reading(
     return collect(frames)
 
 
-def _told(
-    engine: Engine,
-    request: Request,
-    frame_times: tuple[float, ...],
-    begun: float,
-    stop: threading.Event,
-) -> Iterator[Event]:
+def _told(engine: Engine, request: Request, read: Read, stop: threading.Event) -> Iterator[Event]:
     """The engine's events, with the time that went into reading."""
-    read_seconds = time.perf_counter() - begun
     for event in engine.stream(request, stop=stop):
-        if isinstance(event, Finished):
-            event = with_reading(event, read_seconds, frame_times)
-        yield event
+        yield with_reading(event, read) if isinstance(event, Finished) else event
 
 
-def with_reading(event: Finished, read_seconds: float, frame_times: tuple[float, ...]) -> Finished:
+def with_reading(event: Finished, read: Read) -> Finished:
     """The last event counts the reading too, which came first."""
     return replace(
         event,
-        read_seconds=read_seconds,
-        frame_times=frame_times,
-        seconds_to_first_token=event.seconds_to_first_token + read_seconds,
+        read_seconds=read.seconds,
+        frame_times=read.frame_times,
+        seconds_to_first_token=event.seconds_to_first_token + read.seconds,
+        reused=replace(event.reused, reading=read.reading),
+    )
+
+
+def is_kept(foreseen: Foreseen, *, reader: str, frames_from: FrameSource) -> bool:
+    """Whether the planned frames come from a store, and need no decoder."""
+    plan = foreseen.plan
+    return isinstance(frames_from, Keeps) and frames_from.has(
+        foreseen.info, plan.indices, height=plan.height, width=plan.width, reader=reader
     )
 
 

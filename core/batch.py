@@ -18,7 +18,16 @@ from functools import partial
 from itertools import chain, count
 from typing import TypeVar
 
-from core.asking import Foreseen, foresee, name_of_frames, request_of, require, with_reading
+from core.asking import (
+    Foreseen,
+    Read,
+    foresee,
+    is_kept,
+    name_of_frames,
+    request_of,
+    require,
+    with_reading,
+)
 from core.batch_files import Asked, Record, Refused
 from core.engine.base import Engine, Event, Failed, Finished, Request, Text
 from core.engine.many import stream_many
@@ -48,8 +57,7 @@ class _Ready:
     asked: Asked
     foreseen: Foreseen
     request: Request
-    read_seconds: float
-    frame_times: tuple[float, ...]
+    read: Read
 
 
 def keep_frames(
@@ -145,7 +153,7 @@ class _Asking:
             yield _wrong(ready.asked, event.error)
             return
         # as if it had been asked alone: the frames were read before
-        finished = with_reading(event, ready.read_seconds, ready.frame_times)
+        finished = with_reading(event, ready.read)
         record = answered_record(ready.foreseen, "".join(pieces), finished)
         yield {**ready.asked.head, **record}
 
@@ -232,18 +240,22 @@ def _prepare(
     info = _probed(asked, stop)
     foreseen = ahead(info, asked.settings, card, [Turn("user", asked.question)])
     require(foreseen)
-    plan, begun = foreseen.plan, time.perf_counter()
+    plan, kept = foreseen.plan, is_kept(foreseen, reader=reader, frames_from=frames_from)
+    begun = time.perf_counter()
     reading = frames_from(
         info, plan.indices, height=plan.height, width=plan.width, stop=stop, reader=reader
     )
     frames = collect(reading)
-    read_seconds = time.perf_counter() - begun
+    read = Read(
+        seconds=time.perf_counter() - begun,
+        frame_times=frames.seconds,
+        reading="store" if kept else "video",
+    )
     return _Ready(
         asked=asked,
         foreseen=foreseen,
         request=request_of(foreseen, frames, name_of_frames(foreseen, reader)),
-        read_seconds=read_seconds,
-        frame_times=frames.seconds,
+        read=read,
     )
 
 

@@ -39,9 +39,8 @@ def in_a_process(*arguments: object) -> Done:
     return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
-def python(code: str) -> Done:
+def python(code: str, *arguments: object) -> Done:
     """Code in a process of its own, run from the root."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT
-    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     return Done(code=done.returncode, out=done.stdout, err=done.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,14 @@ def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         return path if path.exists() else clips.write(clips.CLIPS[name], folder)
 
     return file
+
+
+@pytest.fixture
+def own_clip(clip_file: Callable[[str], Path], tmp_path: Path) -> Path:
+    """A clip that a test may change, long enough untouched to be known again by its times."""
+    path = tmp_path / "video.mp4"
+    shutil.copy(clip_file("h264.mp4"), path)
+    return path
 
 
 @pytest.fixture(scope="session")

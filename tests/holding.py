@@ -1,4 +1,4 @@
-"""What this process holds of the system, and that it comes back to that; knows nothing of core."""
+"""What this process holds of the system, and who is gone from it; knows nothing of core."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ def assert_back_to(before: dict[str, int]) -> None:
     while _more(before) and time.monotonic() < until:
         time.sleep(0.02)
     assert _more(before) == {}, f"{before} before"
+
+
+def gone(pid: int, *, within_seconds: float = 5.0) -> bool:
+    """Whether a process ends within so long."""
+    until = time.monotonic() + within_seconds
+    while time.monotonic() < until:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def _more(before: dict[str, int]) -> dict[str, int]:

@@ -30,7 +30,7 @@ FORBIDDEN: dict[str, set[str]] = {
 
 # room -> what it may import only inside a function, so that importing it costs little
 LATE: dict[str, set[str]] = {
-    "app.py": HEAVY | {"ui.page", "ui.render", "ui.terminal", "core.engine"},
+    "app.py": HEAVY | {"ui.page", "ui.printing", "ui.render", "ui.terminal", "core.engine"},
     "core": HEAVY | {"tokenizers", "jinja2", "huggingface_hub"},
     "ui": HEAVY - {"gradio"},
 }

@@ -148,6 +148,31 @@ def test_the_longest_is_taken() -> None:
     assert _right(kept, 15)
 
 
+@pytest.mark.parametrize(
+    ("asked", "video", "least", "shared"),
+    [
+        ([*range(30)], "film", 1, 15),
+        ([*range(15)], "film", 1, 14),
+        ([*range(12), 99], "film", 12, 12),
+        ([*range(12), 99], "film", 13, 0),
+        ([*range(30)], "other", 1, 0),
+    ],
+    ids=["the longest", "the last is read", "departs", "too little", "another video"],
+)
+def test_what_would_be_shared_is_what_is(
+    asked: list[int], video: str, least: int, shared: int, copies: list[int]
+) -> None:
+    """Looked up as it is opened, and nothing moves for it."""
+    remembered = _made(kept=45, away=100)  # the first is in the machine's memory
+    for tokens in (5, 15):
+        _read(remembered, tokens)
+    before = [number for number, _ in remembered.here], len(copies)
+    assert remembered.shared(asked, video, least=least) == shared
+    assert ([number for number, _ in remembered.here], len(copies)) == before
+    kept = remembered.open(asked, video, room=40, least=least)
+    assert (0 if kept is None else len(kept.ids)) == shared
+
+
 def test_others_make_room() -> None:
     """Those used least recently, into the machine's memory as long as there is some."""
     remembered = _made(kept=100, away=25)

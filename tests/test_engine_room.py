@@ -54,7 +54,7 @@ def test_it_is_what_the_forecast_says(count: int, tiny_model: Path) -> None:
         ((1.0, 0.99), 0.0, False),
         ((0.99, 1.0), 0.0, False),
         ((0.5, 0.5), 2.0, True),
-        ((9.0, 0.1), 0.2, False),
+        ((9.0, 0.1), 0.02, False),
     ],
     ids=["just", "not on the last", "not on the first", "beside what is kept", "too little kept"],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,39 @@ def test_a_free_slot_that_is_preferred_is_given() -> None:
     usual = line.join()
     late = line.join(lambda slot: slot == "c")
     assert (liked.slot, usual.slot, late.slot) == ("c", "a", "b")
+
+
+def test_what_goes_wrong_with_a_preference_keeps_nobody_waiting() -> None:
+    """Whoever leaves calls the next: neither of them may be lost by the other's error."""
+    line = Line(["a", "b"])
+    first, second = line.join(), line.join()
+
+    def confused(_: str) -> bool:
+        raise ArithmeticError("confused")
+
+    third, fourth = line.join(confused), line.join(confused)
+    first.leave()
+    second.leave()
+    assert (third.slot, fourth.slot) == ("a", "b")
+    third.leave()
+    fourth.leave()
+    assert line.join(confused).slot == "a"
+
+
+@pytest.mark.parametrize(
+    ("worth", "order"),
+    [((0, 0, 0), "abc"), ((0, 2, 1), "bca"), ((1, 0, 1), "acb")],
+    ids=["alike", "each another", "two alike"],
+)
+def test_of_the_free_slots_that_of_most_worth_is_given(worth: tuple[int, ...], order: str) -> None:
+    line = Line("abc")
+    slots = dict(zip("abc", worth, strict=True))
+    assert line.free() == ("a", "b", "c")
+    tickets = [line.join(slots.__getitem__) for _ in order]
+    assert [each.slot for each in tickets] == list(order)
+    assert line.free() == ()
+    tickets[1].leave()
+    assert line.free() == (order[1],)
 
 
 def test_who_leaves_twice_frees_one_slot() -> None:

@@ -14,7 +14,7 @@ from core.errors import SettingsError
 from core.planning import ModelCard, load_card, parse_devices
 from core.planning.card import TextShape, VisionShape
 from core.planning.devices import GIB, Device
-from core.planning.families import PatchGrid
+from core.planning.family import PatchGrid
 from core.planning.memory import (
     PRECISIONS,
     DeviceMemory,
@@ -117,27 +117,41 @@ def test_activations_as_counted_in_a_forward_pass(name: str, qwen25_7b: ModelCar
 
 
 # Qwen2.5-VL in bf16 on an H200, a prompt of 72 tokens a frame and 37 more, 64 for the reply: most
-# bytes over the weights, in MB of 10^6, for patches on the GPU as tools/bench_models.py plans them
-MEASURED = {
+# bytes over the weights, in MB of 10^6, for frames as tools/bench_models.py plans them; these are
+# the layers', ...
+LAYERS_TOOK = {
     ("3B", 64): 632, ("3B", 256): 1525, ("3B", 768): 3036,
     ("7B", 64): 1062, ("7B", 256): 2519, ("7B", 768): 4899,
     ("32B", 64): 2417, ("32B", 256): 7006, ("32B", 768): 17_050,
 }  # fmt: skip
+# ... and these what it takes to see the video, up to the first layer.
+TOWER_TOOK = {("3B", 64): 471, ("3B", 256): 997, ("3B", 768): 2223}
 
 
-@pytest.mark.parametrize(("model", "frames"), MEASURED, ids=str)
-def test_chunks_take_what_was_measured(model: str, frames: int) -> None:
-    card = load_card(f"Qwen/Qwen2.5-VL-{model}-Instruct")
+def _in_chunks(model: str, frames: int) -> Load:
     prompt = 72 * frames + 37
-    load = load_of(
-        card,
+    return load_of(
+        load_card(f"Qwen/Qwen2.5-VL-{model}-Instruct"),
         dtype="bfloat16",
         prompt=prompt,
         total=prompt + 64,
         patches=288 * frames,
         execution=CHUNKS,
     )
-    assert _over_weights(card, load) / 1e6 == pytest.approx(MEASURED[model, frames], rel=0.03)
+
+
+@pytest.mark.parametrize(("model", "frames"), LAYERS_TOOK, ids=str)
+def test_chunks_of_tokens_take_what_was_measured(model: str, frames: int) -> None:
+    load = _in_chunks(model, frames)
+    found = load.kv_cache + load.prompt + load.layer + load.logits
+    assert found / 1e6 == pytest.approx(LAYERS_TOOK[model, frames], rel=0.03)
+
+
+@pytest.mark.parametrize(("model", "frames"), TOWER_TOOK, ids=str)
+def test_chunks_of_frames_take_what_was_measured(model: str, frames: int) -> None:
+    assert _in_chunks(model, frames).tower / 1e6 == pytest.approx(
+        TOWER_TOOK[model, frames], rel=0.05
+    )
 
 
 def test_chunks_bound_what_a_layer_takes(qwen25_7b: ModelCard) -> None:

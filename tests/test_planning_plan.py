@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.errors import CheckpointError, SettingsError, VideoError
 from core.planning import ModelCard, Settings, load_card, make_plan
 from core.planning.families import FAMILIES, family_of
-from core.planning.sizing import round_to_factor
+from core.planning.rounding import round_to_factor
 from core.video import VideoInfo, describe_video
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from core.errors import SettingsError
 from core.planning import Settings
-from core.planning.families import FAMILIES, Limits
+from core.planning.families import FAMILIES
+from core.planning.family import Limits
 from core.planning.presets import PRESETS, preset
 from core.planning.settings import MAX_FRAMES, MAX_TOKENS
 

@@ -8,6 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from jinja2 import Template
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import WordLevel
 
 from core.errors import CheckpointError
 from core.planning import Settings, Turn, load_card, make_plan
@@ -125,3 +131,56 @@ def test_a_template_file_that_is_not_json(copy: Path) -> None:
     (copy / "tokenizer_config.json").write_text("{", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"tokenizer_config\.json is not valid JSON"):
         prompt_writer(copy)
+
+
+class Counting:
+    """A tokenizer that notes what it is given."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer, self.given = tokenizer, list[str]()
+
+    def encode(self, text: str, **named: bool) -> object:
+        self.given.append(text)
+        return self._tokenizer.encode(text, **named)
+
+    def get_added_tokens_decoder(self) -> dict[int, AddedToken]:
+        found: dict[int, AddedToken] = self._tokenizer.get_added_tokens_decoder()
+        return found
+
+
+@given(
+    pieces=st.lists(st.sampled_from([*SPECIAL, " ", "\n", "a", "The end.", "漢", "<|im_", "12"]))
+)
+@hypothesis_settings(max_examples=200)
+def test_tokens_by_pieces_are_those_of_the_whole(pieces: list[str], tiny_model: Path) -> None:
+    text = "".join(pieces)
+    tokenizer = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
+    assert prompt_writer(tiny_model).ids(text) == tokenizer.encode(text).ids
+
+
+def test_blanks_before_a_token_that_takes_them() -> None:
+    """It takes them from the words before it, so that it cannot be parted from them."""
+    tokenizer = Tokenizer(WordLevel({"a": 0, "?": 1}, unk_token="?"))
+    tokenizer.add_special_tokens([AddedToken("<l>", lstrip=True), AddedToken("<r>", rstrip=True)])
+    text = "a <r> a <l> a"
+    writer = PromptWriter("words", tokenizer, Template(""))
+    assert writer.ids(text) == tokenizer.encode(text).ids
+
+
+def test_no_special_tokens_at_all() -> None:
+    tokenizer = Tokenizer(WordLevel({"a": 0, "?": 1}, unk_token="?"))
+    assert PromptWriter("words", tokenizer, Template("")).ids("a") == [0]
+
+
+def test_what_was_said_before_is_not_tokenized_again(
+    writer: PromptWriter, tiny_model: Path
+) -> None:
+    """While the next question is typed, only the question is."""
+    tokenizer = Counting(Tokenizer.from_file(str(tiny_model / "tokenizer.json")))
+    counted = PromptWriter("counted", tokenizer, Template(""))
+    history = [Turn("user", "What?"), Turn("assistant", "A long answer. " * 100)]
+    counted.ids(writer.render([*history, Turn("user", "W")]))
+    tokenizer.given.clear()
+    prompt = writer.render([*history, Turn("user", "Wh")])
+    assert counted.ids(prompt) == writer.ids(prompt)
+    assert tokenizer.given == ["<|im_start|>user\nWh"]

@@ -10,7 +10,7 @@ import pytest
 from core.asking import with_preset
 from core.planning import ModelCard, Settings, load_card, make_plan
 from core.planning.catalog import catalog
-from core.planning.families import Route
+from core.planning.family import Route
 from core.video import VideoInfo, describe_video
 from fake_engine import FakeEngine
 from ui import controls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from core.engine.base import Finished
-from core.planning import DEMO_MODEL, ModelCard, load_card
+from core.engine.base import Request
+from core.engine.loading import load_engine
+from core.planning import DEMO_MODEL, ModelCard, Reused, load_card
+from core.planning.seconds import NOTHING
+from core.video.store import FrameStore
 from fake_engine import FakeEngine, wait_until
 from tiny_checkpoint import write_tiny_checkpoint
 from ui.film import fill_strip
@@ -152,21 +156,101 @@ def test_rates_follow_what_was_measured(handlers: Handlers) -> None:
     assert not session.foreseen.estimate.seconds.rough
 
 
-def test_a_reused_prompt_says_nothing_of_how_long_a_fresh_one_takes(handlers: Handlers) -> None:
+class Remembering(FakeEngine):
+    """Says of every request that so much of it is kept."""
+
+    keeps = NOTHING
+
+    def reuse(self, request: Request) -> Reused:
+        return self.keeps
+
+
+@pytest.mark.parametrize(
+    ("keeps", "words"),
+    [
+        (NOTHING, None),
+        (Reused(tokens=100, seen=True, reading="none"), "100 of {} tokens are kept."),
+        (Reused(tokens=100_000, seen=True), "{0} of {0} tokens are kept."),
+        (Reused(seen=True, reading="none"), "What it saw of the frames is kept."),
+        (Reused(reading="store"), "The frames are on disk."),
+    ],
+    ids=["nothing", "tokens", "an approximate prompt", "frames", "store"],
+)
+def test_the_meter_says_what_is_kept(keeps: Reused, words: str | None, card: ModelCard) -> None:
+    engine = Remembering(card)
+    handlers = Handlers(engine)
     session = opened(handlers)
+    engine.keeps = keeps
+    meter = handlers.follow(session, VALUES, "What?")["meter"]
     assert session.foreseen is not None
-    common: dict[str, Any] = {
-        "prompt_tokens": 900,
-        "reply_tokens": 10,
-        "tokens_per_second": 50.0,
-        "peak_bytes": (0,),
-        "reason": "end",
-    }
-    handlers._learn(session.foreseen, Finished(seconds_to_first_token=2.0, **common))
-    fresh = handlers.follow(session, VALUES, "")["meter"]
-    reused = Finished(seconds_to_first_token=0.05, reused_tokens=880, **common)
-    handlers._learn(session.foreseen, reused)
-    assert handlers.follow(session, VALUES, "")["meter"] == fresh
+    estimate = session.foreseen.estimate
+    assert estimate.reused == keeps
+    assert ("kept" in meter or "on disk" in meter) == (words is not None)
+    assert words is None or words.format(f"{estimate.tokens.prompt:,}") in meter
+    handlers.follow(session, {**VALUES, "model": QWEN}, "What?")
+    assert session.foreseen.estimate.reused == NOTHING  # what is not loaded keeps nothing
+
+
+def test_what_is_kept_is_soon_answered(card: ModelCard) -> None:
+    engine = Remembering(card)
+    handlers = Handlers(engine)
+    session = opened(handlers)
+    values = {**VALUES, "fps": 8.0, "max_frame_tokens": 256}
+    whole = handlers.follow(session, values, "What?")["meter"]
+    assert "First word in roughly" in whole
+    engine.keeps = Reused(tokens=10_000_000, seen=True, reading="none")
+    assert "First word in less than 0.1 s" in handlers.follow(session, values, "What?")["meter"]
+
+
+def test_a_second_question_is_foretold_and_answered_alike() -> None:
+    """With the demo model: the meter's number is the one under the answer."""
+    engine = load_engine(load_card(DEMO_MODEL), device="cpu")
+    handlers = Handlers(engine)
+    session = opened(handlers)
+    first = asked(handlers, session, "What happens?")[-1]
+    assert "kept" not in first["chat"][-1]["content"]
+    meter = handlers.follow(session, VALUES, "And then?")["meter"]
+    (kept,) = re.findall(r"([\d,]+) of [\d,]+ tokens are kept", meter)
+    last = asked(handlers, session, "And then?")[-1]
+    assert f"as foretold ({kept} kept)" in last["chat"][-1]["content"]
+    meter = handlers.clear(session, VALUES)["meter"]
+    (cleared,) = re.findall(r"([\d,]+) of [\d,]+ tokens are kept", meter)
+    assert int(cleared.replace(",", "")) < int(kept.replace(",", ""))
+    changed = {**VALUES, "max_frame_tokens": 32}
+    assert "kept" not in handlers.follow(session, changed, "What?")["meter"]
+    engine.close()
+
+
+def test_frames_from_the_store_say_nothing_of_the_decoder(card: ModelCard, tmp_path: Path) -> None:
+    """They come a hundred times as fast, and the next video has to be decoded again."""
+    store = FrameStore(tmp_path / "store")
+    handlers = Handlers(FakeEngine(card), frames_from=store)
+    session = opened(handlers)
+    before = handlers.rates
+    asked(handlers, session, "What happens?")
+    decoder = handlers.rates.decoded_pixels
+    assert decoder != before.decoded_pixels
+    store.settle()
+    assert "on disk" in handlers.follow(session, VALUES, "Again?")["meter"]
+    asked(handlers, session, "Again?")
+    assert handlers.rates.decoded_pixels == decoder
+
+
+def test_frames_that_the_engine_knows_say_nothing_of_the_decoder(card: ModelCard) -> None:
+    engine = Knowing(card)
+    handlers = Handlers(engine)
+    session = opened(handlers)
+    decoder = handlers.rates.decoded_pixels
+    asked(handlers, session, "What happens?")
+    assert engine.requests[0].frames is None
+    assert handlers.rates.decoded_pixels == decoder
+
+
+class Knowing(FakeEngine):
+    """Knows every video, and says no more of what it keeps."""
+
+    def knows(self, video: object) -> bool:
+        return True
 
 
 def test_sessions_are_apart_and_forgotten_when_closed_or_idle() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from core.asking import Foreseen, foresee
 from core.engine.base import Finished
 from core.errors import FramewiseError
-from core.planning import Device, ModelCard, Settings, Turn, load_card, parse_devices
+from core.planning import Device, ModelCard, Reused, Settings, Turn, load_card, parse_devices
+from core.planning.forecast import reusing
 from core.video import VideoInfo, describe_video
 from tiny_checkpoint import write_tiny_checkpoint
 from ui import meter, render
@@ -188,6 +190,38 @@ def test_actual_text_compares_with_the_forecast(
     assert words in text
     assert "40 tokens/s" in text
     assert "peak 1.0 GiB" in text
+
+
+@pytest.mark.parametrize(
+    ("foretold", "happened", "words"),
+    [
+        (0, 0, "as foretold · "),
+        (840, 840, "as foretold (840 kept) · "),
+        (1840, 0, "as foretold (0 kept, foretold 1,840) · "),
+        (0, 840, "as foretold (840 kept, foretold 0) · "),
+    ],
+    ids=["nothing", "as foretold", "forgotten", "kept meanwhile"],
+)
+def test_actual_text_compares_what_was_kept(
+    card: ModelCard, foretold: int, happened: int, words: str
+) -> None:
+    found = foreseen(card, fps=1)
+    whole = found.estimate.seconds.first_token
+    estimate = reusing(found.estimate, card, Reused(tokens=foretold, seen=foretold > 0))
+    finished = Finished(
+        prompt_tokens=estimate.tokens.prompt,
+        reply_tokens=12,
+        seconds_to_first_token=0.5,
+        tokens_per_second=40.0,
+        reused=Reused(tokens=happened),
+        peak_bytes=(2**30,),
+        reason="end",
+    )
+    text = render.actual_text(replace(found, estimate=estimate), finished)
+    assert words in text
+    (seconds,) = re.findall(r"first word 0.50 s \(foretold ([\d.]+)\)", text)
+    assert float(seconds) == pytest.approx(estimate.seconds.first_token, abs=0.006)
+    assert (estimate.seconds.first_token < whole) == (foretold > 0)
 
 
 @pytest.mark.parametrize(

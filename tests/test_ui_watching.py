@@ -18,11 +18,13 @@ from ui.watching import watch
 CLIP = DEMO_MODEL.parent / "examples" / "flash.mp4"
 
 
-def test_scenes_are_offered_once_they_are_known() -> None:
+def test_scenes_are_offered_once_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.watching.TOLD_SECONDS", 0.001)
     session = Session(info=probe(CLIP), name="flash.mp4")
     *before, last = watch(session)
     assert all("looking for scenes" in each["line"] for each in before)
     assert last["strategy"]["choices"][-1] == "scenes"
+    assert sum("measuring" in each for each in (*before, last)) == 1
     assert "looking" not in last["line"]
     assert session.info is not None
     assert session.info.profile is not None
@@ -53,6 +55,7 @@ def test_a_video_that_cannot_be_searched_goes_without(gone: bool, tmp_path: Path
     session = Session(info=info, name="gone.mp4")
     last = list(watch(session))[-1]
     assert "strategy" not in last
+    assert "measuring" not in last  # of what has no content nothing is kept
     assert "looking" not in last["line"]
 
 

@@ -6,12 +6,9 @@ import contextlib
 import gc
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,15 +17,12 @@ import numpy as np
 import psutil
 import pytest
 
-from clips import numbers_of
 from core.errors import Cancelled, CheckpointError, VideoError
-from core.video import iter_frames, probe, read_frames
 from core.video.buffer import Buffer
 from core.video.request import Task
 from core.video.sandbox import Sandbox
-from holding import assert_back_to, holdings
+from holding import assert_back_to, gone, holdings
 
-ROOT = Path(__file__).resolve().parent.parent
 MIB = 2**20
 
 
@@ -51,15 +45,6 @@ def _task(job: str, *, deadline_seconds: float = 30.0, **more: Any) -> Task:
 
 def _ask(sandbox: Sandbox, job: str, **more: Any) -> list[dict[str, Any]]:
     return list(sandbox.run(_task(job, **more)))
-
-
-def _gone(pid: int, *, within_seconds: float = 5.0) -> bool:
-    until = time.monotonic() + within_seconds
-    while time.monotonic() < until:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 # what a job does, and its arguments -> words of the error
@@ -132,7 +117,7 @@ def test_cancelling_kills_within_a_third_of_a_second(job: str, sandbox: Sandbox)
         pid = next(sandbox.run(_task("sleep"), stop=stop), {})["pid"]
         began = time.monotonic()
         stop.set()
-        assert _gone(pid, within_seconds=3)
+        assert gone(pid, within_seconds=3)
         took.append(time.monotonic() - began)
     assert min(took) < 0.3
 
@@ -142,7 +127,7 @@ def test_cancelling_reaches_a_job_whose_messages_nobody_takes(sandbox: Sandbox) 
     messages = sandbox.run(_task("spin"), stop=stop)
     pid = next(messages)["pid"]
     stop.set()
-    assert _gone(pid)
+    assert gone(pid)
     with pytest.raises(Cancelled):
         next(messages)
 
@@ -203,7 +188,7 @@ def test_neighbours_of_a_crash_are_unharmed(sandbox: Sandbox) -> None:
 def test_a_process_killed_while_it_waits_is_replaced(sandbox: Sandbox) -> None:
     pid = _ask(sandbox, "echo")[0]["pid"]
     os.kill(pid, signal.SIGKILL)
-    assert _gone(pid)
+    assert gone(pid)
     assert _ask(sandbox, "echo")[0]["pid"] != pid
 
 
@@ -228,7 +213,7 @@ def test_what_the_process_started_dies_with_it(sandbox: Sandbox) -> None:
     messages = sandbox.run(_task("child"))
     pid = next(messages)["pid"]
     messages.close()
-    assert _gone(pid)
+    assert gone(pid)
 
 
 def test_time_the_consumer_takes_is_not_the_jobs(sandbox: Sandbox) -> None:
@@ -322,178 +307,3 @@ def test_nothing_piles_up(sandbox: Sandbox) -> None:
         assert_back_to(before)
     finally:
         gc.enable()
-
-
-def _script(code: str, **more: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **more,
-    )
-
-
-PAGE = """
-    import sys, time
-    from core.video.request import Task
-    from core.video.sandbox import Sandbox
-    sandbox = Sandbox(entry="misbehaving")
-    messages = sandbox.run(Task(job={job!r}, arguments={{}}, deadline_seconds=300))
-    print(next(messages)["pid"], flush=True)
-    time.sleep(300)
-"""
-
-
-@pytest.mark.parametrize("job", ["sleep", "spin", "hold"])
-def test_a_killed_page_leaves_no_process(job: str) -> None:
-    page = _script(PAGE.format(job=job))
-    assert page.stdout
-    with page:
-        pid = int(page.stdout.readline())
-        assert psutil.pid_exists(pid)
-        page.kill()
-    assert _gone(pid)
-
-
-def test_a_page_that_ends_leaves_no_process() -> None:
-    page = _script(PAGE.format(job="spin").replace("time.sleep(300)", "sandbox.warm()"))
-    said, complaints = page.communicate(timeout=60)
-    assert page.returncode == 0
-    assert complaints == ""
-    assert _gone(int(said))
-
-
-def test_a_script_without_a_guard_around_its_main_part(
-    clip_file: Callable[[str], Path], tmp_path: Path
-) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys\nfrom core.video import probe\nprint(probe(sys.argv[1]).frame_count)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, str(script), str(clip_file("h264.mp4"))],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert (done.stdout, done.stderr) == ("120\n", "")
-
-
-def test_nothing_is_decoded_in_the_page(clip_file: Callable[[str], Path]) -> None:
-    page = _script(
-        f"""
-        import sys
-        from core.video import probe, read_frames
-        info = probe({str(clip_file("h264.mp4"))!r})
-        print(len(read_frames(info, [0, 100], height=32, width=48).pixels))
-        print("av" in sys.modules, "core.video.opening" in sys.modules)
-        """
-    )
-    said, complaints = page.communicate(timeout=60)
-    assert (said, complaints) == ("2\nFalse False\n", "")
-
-
-def test_a_forked_child_has_a_pool_of_its_own_and_leaves_the_parents_alone() -> None:
-    page = _script(
-        """
-        import os
-        from core.video.request import Task
-        from core.video.sandbox import Sandbox
-        def ask(): return next(sandbox.run(Task(job="echo", arguments={}, deadline_seconds=30)))
-        sandbox = Sandbox(entry="misbehaving")
-        mine = list(sandbox.run(Task(job="echo", arguments={}, deadline_seconds=30)))[0]["pid"]
-        child = os.fork()
-        if child == 0:
-            theirs = list(sandbox.run(Task(job="echo", arguments={}, deadline_seconds=30)))
-            sandbox.close()
-            os._exit(theirs[0]["pid"] == mine)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        again = list(sandbox.run(Task(job="echo", arguments={}, deadline_seconds=30)))[0]["pid"]
-        print(again == mine)
-        """
-    )
-    said, complaints = page.communicate(timeout=60)
-    assert (said, complaints) == ("0\nTrue\n", "")
-
-
-def test_many_threads_read_the_right_frames(clip_file: Callable[[str], Path]) -> None:
-    info = probe(clip_file("h264.mp4"))
-
-    def read(number: int) -> bool:
-        wanted = sorted({number, number + 20, 119 - number % 40})
-        frames = read_frames(info, wanted, height=32, width=48)
-        return numbers_of(frames.pixels) == wanted
-
-    with ThreadPoolExecutor(64) as threads:
-        assert all(threads.map(read, range(64)))
-
-
-def test_frames_are_those_that_the_reader_gives_in_this_process(
-    clip_file: Callable[[str], Path],
-) -> None:
-    from core.video.pyav import read
-
-    info = probe(clip_file("h264.mp4"))
-    wanted = [0, 7, 50, 51, 119]
-    here = sorted(read(info, wanted, height=48, width=80, threads=2), key=lambda frame: frame.index)
-    there = read_frames(info, wanted, height=48, width=80)
-    assert (np.stack([frame.pixels for frame in here]) == there.pixels).all()
-    assert tuple(frame.seconds for frame in here) == there.seconds
-
-
-def test_frames_come_back_without_a_second_copy(clip_file: Callable[[str], Path]) -> None:
-    info = probe(clip_file("h264.mp4"))
-    single = list(iter_frames(info, [3, 9, 30], height=64, width=96))
-    whole = read_frames(info, [3, 9, 30], height=64, width=96)
-    assert not whole.pixels.flags.owndata
-    assert all(frame.pixels.base is single[0].pixels.base for frame in single)
-    assert not np.shares_memory(whole.pixels, single[0].pixels)
-
-
-def test_memory_goes_back(clip_file: Callable[[str], Path]) -> None:
-    info, me = probe(clip_file("h264.mp4")), psutil.Process()
-    read_frames(info, range(10), height=64, width=96)
-    before = (me.memory_info().rss, me.num_fds())
-    for _ in range(3):
-        frames = read_frames(info, range(100), height=640, width=960)
-        assert me.memory_info().shared >= 0
-        assert frames.pixels.nbytes == 100 * 640 * 960 * 3
-        assert frames.pixels.any(axis=(1, 2, 3)).all()
-        del frames
-    assert me.memory_info().rss - before[0] < 64 * MIB
-    assert me.num_fds() == before[1]
-
-
-def test_too_many_frames_are_refused_before_anything_is_set_aside(
-    clip_file: Callable[[str], Path],
-) -> None:
-    info = probe(clip_file("h264.mp4"))
-    with pytest.raises(VideoError, match=r"120 frames of 80000x80000 need 2,304.0 GB") as caught:
-        read_frames(info, range(120), height=80_000, width=80_000)
-    assert caught.value.remedy
-
-
-@pytest.mark.parametrize("wanted", [[-1], [120], [5, 4000]], ids=str)
-def test_frames_that_the_video_does_not_have(
-    wanted: list[int], clip_file: Callable[[str], Path]
-) -> None:
-    with pytest.raises(VideoError, match="is not among the 120 of h264"):
-        read_frames(probe(clip_file("h264.mp4")), wanted, height=64, width=96)
-
-
-def test_no_frames_of_a_video(clip_file: Callable[[str], Path]) -> None:
-    frames = read_frames(probe(clip_file("h264.mp4")), [], height=64, width=96)
-    assert frames.pixels.shape == (0, 64, 96, 3)
-
-
-def test_after_the_last_frame_the_process_is_kept(clip_file: Callable[[str], Path]) -> None:
-    """Whoever takes one frame and goes does not cost the next one a start."""
-    info = probe(clip_file("h264.mp4"))
-    before = set(psutil.Process().children())
-    for _ in range(3):
-        assert next(iter_frames(info, [60], height=64, width=96)).index == 60
-    assert set(psutil.Process().children()) == before

@@ -41,8 +41,7 @@ from core.engine import Finished, Request, Text  # noqa: E402
 from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.engine.preparing import Preparer  # noqa: E402
-from core.errors import MemoryOverflow  # noqa: E402
-from core.planning import Device, ModelCard, load_card  # noqa: E402
+from core.planning import Device, ModelCard, Turn, estimate, load_card  # noqa: E402
 from core.planning.holding import hold  # noqa: E402
 from core.planning.memory import Execution  # noqa: E402
 
@@ -91,7 +90,7 @@ def _options() -> argparse.Namespace:
 
 
 def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
-    where, how = _smallest(card)
+    where, how = _smallest(card, max(counts := [int(text) for text in options.frames.split(",")]))
     model = random_model(card, [each.name for each in where], how.layers or ())
     held = sum(torch.cuda.memory_allocated(n) for n in range(torch.cuda.device_count()))
     yield (
@@ -100,7 +99,6 @@ def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
     )
     yield "| frames | prompt | how | first token | of it patches | tokens/s | peak over weights |"
     yield "|---|---|---|---|---|---|---|"
-    counts = [int(text) for text in options.frames.split(",")]
     if not options.no_plain:
         preparer = Preparer(card, word_processor(card), where[0].name, torch.bfloat16)
         for frames in counts:
@@ -126,13 +124,13 @@ def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
     torch.cuda.empty_cache()
 
 
-def _smallest(card: ModelCard) -> tuple[tuple[Device, ...], Execution]:
-    """One device where that is enough, else all."""
+def _smallest(card: ModelCard, frames: int) -> tuple[tuple[Device, ...], Execution]:
+    """One device where so many frames fit on it, else all."""
     there = choose_devices("auto")
-    try:
-        return hold(card, there[:1])
-    except MemoryOverflow:
-        return hold(card, there)
+    info, settings, plan = planned(card, frames)
+    turns = [Turn("user", "x " * 40)]
+    alone = estimate(plan, info, settings, card, turns, devices=there[:1])
+    return hold(card, there[:1] if alone.verdict == "fits" else there)
 
 
 def _request(card: ModelCard, frames: int, tokens: int) -> Request:

@@ -74,9 +74,9 @@ def _rows(name: str, placement: str, device: str, counts: list[int]) -> Iterator
         start = f"| {name} | {placement} | {frames}"
         for each, measured in _peaks(engine, frames):
             foretold = each.peak - each.reserve
-            end = f"{measured / 1e9:.2f} GB | {foretold / measured - 1:+.1%}"
-            if not measured:
-                end = f"not tried: {each.missing / 1e9:.2f} GB too much |"
+            end = f"does not fit: {each.missing / 1e9:.2f} GB too much |"
+            if measured:
+                end = f"{measured / 1e9:.2f} GB | {foretold / measured - 1:+.1%}"
             yield f"{start} | {each.device.name} | {foretold / 1e9:.2f} GB | {end} |"
     engine.close()
     del engine

@@ -12,7 +12,7 @@ from core.asking import with_preset
 from core.engine.base import Engine
 from core.errors import FramewiseError
 from core.planning import ModelCard, Settings
-from core.planning.families import Route
+from core.planning.family import Route
 from core.planning.machine import THIS_MACHINE
 from ui import controls, render, texts
 from ui.sessions import Session

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from core.planning import ModelCard, Settings
-from core.planning.families import Route
-from core.planning.sizing import SOFT_TOKENS
+from core.planning.family import Route
+from core.planning.tiling import SOFT_TOKENS
 from core.video.info import VideoInfo
 
 SLIDERS = ("fps", "max_frames", "max_frame_tokens", "max_tiles", "min_frames")

@@ -17,6 +17,7 @@ from core.video.info import VideoInfo, describe_video
 from ui.options import Described, Keeping, Loading
 
 if TYPE_CHECKING:
+    from core.planning.card import ModelCard
     from core.video.store import FrameStore
     from core.video.wanted import FrameSource
 
@@ -39,6 +40,17 @@ def execution_of(loading: Loading) -> Execution:
             remedy=f"Give one of them: --quantize {' or '.join(QUANTISED)}, or --precision.",
         )
     return Execution(precision=quantize or precision, placement=loading.placement)
+
+
+def completed(settings: Settings, preset: str | None, card: ModelCard) -> Settings:
+    """The settings with what they leave open decided by the preset, where there is one.
+
+    Raises:
+        SettingsError: no such preset.
+    """
+    from core.asking import with_preset
+
+    return settings if preset is None else with_preset(preset, settings, card)
 
 
 def devices_of(loading: Loading) -> tuple[Device, ...]:
@@ -102,11 +114,12 @@ def probed(path: Path, settings: Settings) -> VideoInfo:
     return profiled(info)
 
 
-def store_of(keeping: Keeping) -> FrameStore | None:
+def store_of(keeping: Keeping, *, frames_only: bool = False) -> FrameStore | None:
     """Where frames are kept; None where they are not.
 
     Raises:
-        SettingsError: a folder is given, and that there be none.
+        SettingsError: a folder is given, and that there be none; or there is none, and keeping
+            frames is all that is wanted.
     """
     from core.video.place import open_store
 
@@ -115,13 +128,19 @@ def store_of(keeping: Keeping) -> FrameStore | None:
         raise SettingsError(
             "Both --frame-store and --no-frame-store are given.", remedy="Leave one of them out."
         )
-    if keeping.no_frame_store:
-        return None
-    return open_store(folder, image_format=keeping.frame_format)
+    store = None
+    if not keeping.no_frame_store:
+        store = open_store(folder, image_format=keeping.frame_format)
+    if store is None and frames_only:
+        raise SettingsError(
+            "--frames-only keeps frames, and there is no folder to keep them in.",
+            remedy="Leave --no-frame-store out, and give a folder that may be written.",
+        )
+    return store
 
 
 def frames_of(store: FrameStore | None) -> FrameSource:
     """Where frames come from: the store, which reads what it has not, or else the file."""
     from core.video import iter_frames
 
-    return iter_frames if store is None else store.frames
+    return iter_frames if store is None else store

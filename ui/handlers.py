@@ -18,6 +18,7 @@ from core.engine.base import Engine, Event, Finished, Progress, Text
 from core.errors import Cancelled, FramewiseError
 from core.planning.forecast import usual_rates
 from core.planning.placement import processors
+from core.recalling import learned, recalled
 from core.video import iter_frames, probe
 from core.video.reading import DEFAULT_READER
 from core.video.wanted import FrameSource
@@ -82,15 +83,16 @@ class Handlers:
         except Exception as error:
             session.foreseen = None
             return without_plan(render.notice(_defect(error)))
-        session.foreseen = found.value if found else None
+        foreseen = self._recalled(found.value, values) if found else None
+        session.foreseen = foreseen
         asking = str(time.monotonic_ns()) if found is None or found.stale else ""
-        if found is None:
+        if found is None or foreseen is None:
             quiet = f'<p class="fw-quiet">{texts.MEASURING}</p>'
             return {**without_plan(quiet), "measuring": asking}
         mark = f'<p class="fw-quiet">{texts.MEASURING}</p>' if found.stale else ""
-        plan, remedy = found.value.plan, found.value.remedy
+        plan, remedy = foreseen.plan, foreseen.remedy
         return {
-            "meter": meter.meter(found.value, above=mark + self._as_if(values)),
+            "meter": meter.meter(foreseen, above=mark + self._as_if(values)),
             "timeline": render.timeline(plan, session.info),
             "plan": ",".join(map(str, (id(session.pictures), *plan.indices))),
             "fit": gr.update(visible=remedy is not None and remedy.settings is not None),
@@ -131,7 +133,7 @@ class Handlers:
             if not is_loaded(values, self.engine):
                 raise FramewiseError(texts.AS_IF_ASKED, remedy=texts.AS_IF_ASKED_REMEDY)
             wanted = self._wanted(session, values, question)
-            foreseen = await asyncio.to_thread(wanted.foresee)
+            foreseen = await asyncio.to_thread(lambda: self._recalled(wanted.foresee(), values))
             require(foreseen)
             session.exchanges.append(exchange)
             yield {
@@ -183,7 +185,7 @@ class Handlers:
                     waiting = render.stage(event.stage, event.done, event.total)
                 elif isinstance(event, Finished):
                     exchange.footer = render.actual_text(foreseen, event)
-                    self._learn(foreseen, event)
+                    self.rates = learned(self.rates, foreseen, event)
             yield waiting
 
     def stop(self, session: Session) -> None:
@@ -209,23 +211,12 @@ class Handlers:
             execution=target.execution,
         )
 
-    def _learn(self, foreseen: Foreseen, finished: Finished) -> None:
-        """Put the measured rates in the place of the foretold ones.
-
-        An answer that was stopped before its first word measured nothing but the stop, and one
-        that reused what was read before says only how fast replies are.
-        """
-        if not finished.reply_tokens:
-            return
-        fresh = not finished.reused_tokens
-        seconds = foreseen.estimate.seconds
-        looking = finished.seconds_to_first_token - finished.read_seconds
-        speed = finished.tokens_per_second
-        self.rates = self.rates.corrected(
-            read=finished.read_seconds / seconds.read if seconds.read and fresh else None,
-            prompt=looking / (seconds.vision + seconds.prefill) if fresh else None,
-            per_token=1 / speed / seconds.per_token if speed else None,
-        )
+    def _recalled(self, foreseen: Foreseen, values: Values) -> Foreseen:
+        """With what the loaded model and the frame store keep; another model keeps nothing."""
+        if not is_loaded(values, self.engine):
+            return foreseen
+        reader = values.get("reader") or DEFAULT_READER
+        return recalled(foreseen, self.engine, reader=reader, frames_from=self.frames_from)
 
     @staticmethod
     def _take_back(session: Session, exchange: Exchange) -> None:

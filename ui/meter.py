@@ -11,6 +11,7 @@ from core.planning.seconds import BUS_BYTES
 from ui import texts
 from ui.render import in_page_words, size
 
+LEAST_SECONDS = 0.1
 NAMED = 3  # devices that a sentence names before it only counts
 
 
@@ -104,12 +105,12 @@ def _headline(foreseen: Foreseen) -> str:
     sentence, verdict = headline(foreseen)
     seconds, remedy = foreseen.estimate.seconds, foreseen.remedy
     if remedy is None:
-        first = (
-            f"First word in {'roughly' if seconds.rough else 'about'} {_brief(seconds.first_token)}"
-        )
+        first = f"First word {_within(seconds.first_token, rough=seconds.rough)}"
         title = texts.ROUGH if seconds.rough else texts.MEASURED
         speed = f" then {_brief(1 / seconds.per_token, unit='tokens/s')}."
         more, below = f' <span title="{title}">{first},{speed}</span>', ""
+        spared = kept(foreseen.estimate)
+        more += f" {spared}." if spared else ""
     else:
         more = ""
         below = f'<p class="fw-remedy" role="alert">{in_page_words(remedy.message)}</p>'
@@ -118,6 +119,23 @@ def _headline(foreseen: Foreseen) -> str:
         f'<strong class="fw-{"good" if remedy is None else "bad"}">{verdict}.</strong>{more}</p>'
         f"{below}"
     )
+
+
+def kept(found: Estimate) -> str:
+    """What need not be done again, in a few words; empty where all has to be done."""
+    reused, prompt = found.reused, found.tokens.prompt
+    if reused.tokens:
+        return texts.KEPT_TOKENS.format(min(reused.tokens, prompt), prompt)
+    if reused.seen or reused.reading == "none":
+        return texts.KEPT_FRAMES
+    return texts.STORED_FRAMES if reused.reading == "store" else ""
+
+
+def _within(seconds: float, *, rough: bool) -> str:
+    """0.01 -> "in less than 0.1 s", 2.34 -> "in about 2.3 s"."""
+    if seconds < LEAST_SECONDS:
+        return f"in less than {LEAST_SECONDS} s"
+    return f"in {'roughly' if rough else 'about'} {_brief(seconds)}"
 
 
 def _brief(number: float, *, unit: str = "s") -> str:

@@ -1,4 +1,4 @@
-"""The options that commands have in common, in values; knows nothing of what the commands do."""
+"""The options of the commands, in values; knows nothing of what the commands do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,6 +93,34 @@ class Described:
     frame_rate: Annotated[float, typer.Option(help="Its frames a second.")] = 30.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """Where the page is to be found."""
+
+    host: Annotated[
+        str, typer.Option(help="Address to listen on.", envvar="GRADIO_SERVER_NAME")
+    ] = "127.0.0.1"
+    port: Annotated[int, typer.Option(help="Port to listen on.", envvar="GRADIO_SERVER_PORT")] = (
+        7860
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """Many requests, and what becomes of them."""
+
+    requests: Annotated[
+        Path, typer.Argument(help="JSON lines with video, question, id and settings.")
+    ]
+    out: Annotated[Path, typer.Option(help="Answers as JSON lines; what is there is not redone.")]
+    frames_only: Annotated[
+        bool, typer.Option("--frames-only", help="Read and keep the frames; ask no model.")
+    ] = False
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Videos that are read at the same time.")
+    ] = 2
+
+
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option for each field of the values that it takes, and hand it those.
 
@@ -125,7 +153,7 @@ def _options(kind: Any) -> list[inspect.Parameter]:
         inspect.Parameter(
             each.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=each.default,
+            default=inspect.Parameter.empty if each.default is MISSING else each.default,
             annotation=_annotation(each, hints[each.name]),
         )
         for each in fields(kind)

@@ -10,7 +10,7 @@ from gradio.components import Component
 from core.engine.base import Engine
 from core.errors import SettingsError
 from core.planning.card import DEMO_MODEL, ModelCard
-from core.planning.families import Route
+from core.planning.family import Route
 from core.planning.machine import THIS_MACHINE
 from core.planning.presets import PRESETS
 from core.video import iter_frames

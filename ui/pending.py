@@ -58,6 +58,10 @@ class Pending:
             return Latest(value=wanted.foresee(), stale=False)
         return self._measurer.latest(wanted)
 
+    def tell(self) -> None:
+        """There is something new: what waits looks again."""
+        self._news.set()
+
     def wait(self, seconds: float) -> None:
         """Wait until there is something new, or so long."""
         self._news.wait(seconds)

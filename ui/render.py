@@ -126,8 +126,7 @@ def actual_text(foreseen: Foreseen, finished: Finished) -> str:
         if off == 0
         else f"{abs(off):,} {'more' if off > 0 else 'fewer'} than foretold"
     )
-    if finished.reused_tokens:
-        match += f" ({finished.reused_tokens:,} reused)"
+    match += _reused(found.reused.tokens, finished.reused.tokens)
     parts = [
         f"{finished.prompt_tokens:,} prompt tokens, {match}",
         f"first word {finished.seconds_to_first_token:.2f} s "
@@ -143,6 +142,13 @@ def actual_text(foreseen: Foreseen, finished: Finished) -> str:
     if finished.reason == "stopped":
         parts.append("stopped")
     return " · ".join(parts)
+
+
+def _reused(foretold: int, happened: int) -> str:
+    """Tokens that were kept, and how many were to be where that is another number."""
+    if foretold == happened:
+        return f" ({happened:,} kept)" if happened else ""
+    return f" ({happened:,} kept, foretold {foretold:,})"
 
 
 def stage(name: str, done: int, total: int) -> str:

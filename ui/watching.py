@@ -1,4 +1,7 @@
-"""What happens when in a new video, looked for in the background: then scenes can be chosen."""
+"""A new video looked at in the background: what it is known by, and then what happens when.
+
+Once its content is known, the meter says what is kept of it; once scenes are, they can be chosen.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ TOLD_SECONDS = 0.5
 def watch(session: Session) -> Iterator[dict[str, Any]]:
     """The line under the video with how far it is, and at last the strategies that there are now.
 
+    The meter is asked for again as soon as the content is known, by which others may have asked.
     Ends without a word where there is no video, or as soon as there is another.
     """
     info, name = session.info, session.name
@@ -35,18 +39,29 @@ def watch(session: Session) -> Iterator[dict[str, Any]]:
     while not look.over.wait(TOLD_SECONDS):
         if session.info is not info:
             return
-        yield {"line": render.video_line(info, name, texts.WATCHING.format(look.share))}
+        line = render.video_line(info, name, texts.WATCHING.format(look.share))
+        yield {"line": line, **_known(look, session)}
     if session.info is not info:
         return
     if look.profile is None:
-        yield {"line": render.video_line(info, name)}
+        yield {"line": render.video_line(info, name), **_known(look, session)}
         return
     session.info = info = replace(info, profile=look.profile)
     scenes = texts.SCENES.format(len(look.profile.cuts) + 1) if look.profile.cuts else ""
     yield {
         "line": render.video_line(info, name, scenes),
         "strategy": gr.update(choices=controls.strategies(info)),
+        **_known(look, session),
     }
+
+
+def _known(look: _Look, session: Session) -> dict[str, Any]:
+    """Once, when the content has become known: that the meter be asked for again."""
+    if not look.known.is_set():
+        return {}
+    look.known.clear()
+    session.pending.tell()
+    return {"measuring": str(time.monotonic_ns())}
 
 
 class _Look:
@@ -55,11 +70,12 @@ class _Look:
     Attributes:
         share: of the work that is done.
         profile: None until it is there, and where there will be none.
+        known: set when the content is known, until somebody has been told.
         over: set at the end.
     """
 
     def __init__(self, info: VideoInfo, stop: threading.Event) -> None:
-        self.share, self.over = 0.0, threading.Event()
+        self.share, self.known, self.over = 0.0, threading.Event(), threading.Event()
         self.profile: Profile | None = None
         self._begun = time.monotonic()
         threading.Thread(target=self._run, args=(info, stop), daemon=True).start()
@@ -68,6 +84,7 @@ class _Look:
         try:
             if info.path is not None:  # another person's question about it is known again
                 learn(info.path, stop=stop)
+                self.known.set()
             self.profile = profile_of(info, stop=stop, progress=self._told)
             log.info("Profile of %s: %.1f s", info.path, time.monotonic() - self._begun)
         except Cancelled:

@@ -70,7 +70,7 @@ def wire(handlers: Handlers, parts: Parts, page: gr.Blocks) -> None:
     ).then(
         calls.watched,
         None,
-        [parts["line"], parts["strategy"]],
+        [parts["line"], parts["strategy"], parts["measuring"]],
         concurrency_limit=16,  # all but one of them wait
         show_progress="hidden",
         api_visibility="private",

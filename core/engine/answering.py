@@ -20,6 +20,7 @@ from core.engine.writing import Row
 from core.errors import Cancelled, ContextOverflow, MemoryOverflow
 from core.planning.card import ModelCard
 from core.planning.machine import GIB, Device, processor
+from core.planning.seconds import NOTHING, Reused
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +65,19 @@ class Answering:
         """Whether it can answer about this video without its frames."""
         seen = self.fast is not None and self.fast.has_seen(video)
         return seen and self._preparer.knows(video)
+
+    def reuse(self, request: Request) -> Reused:
+        """What would not be done again if this came now; safe beside an answer under way."""
+        video, fast = request.video, self.fast
+        if fast is None or video is None:
+            return NOTHING
+        ids = self._preparer.ids(request)
+        tokens = 0 if ids is None else fast.shared(ids, video)
+        return Reused(
+            tokens=tokens,
+            seen=tokens > 0 or fast.has_seen(video),
+            reading="video" if ids is None or not self.knows(video) else "none",
+        )
 
     def ahead(self, request: Request) -> Task:
         """What can be done before its turn: the inputs, but not by words, which take no time."""
@@ -165,13 +179,16 @@ class Answering:
 
     def _begun(self, task: Task, reply: Reply) -> Row:
         assert self.fast is not None
-        row, reply.reused_tokens = self.fast.begin(
-            self._inputs(task, reply),
-            video=task.request.video,
+        inputs, video = self._inputs(task, reply), task.request.video
+        seen = video is not None and self.fast.has_seen(video)
+        row, read = self.fast.begin(
+            inputs,
+            video=video,
             max_new_tokens=task.request.reply_tokens,
             streamer=reply,
             look=self._look,
         )
+        reply.reused = Reused(tokens=read, seen=seen or read > 0)
         return row
 
     def _inputs(self, task: Task, reply: Reply) -> dict[str, Any]:

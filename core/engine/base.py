@@ -11,6 +11,7 @@ from core.planning.card import ModelCard
 from core.planning.machine import Device
 from core.planning.memory import Execution
 from core.planning.plan import Plan
+from core.planning.seconds import NOTHING, Reused
 from core.video.reading import Frames
 
 Stage = Literal["reading", "waiting", "thinking"]
@@ -71,7 +72,7 @@ class Finished:
         frame_times: seconds of the video at which the frames that were read are shown.
         seconds_to_first_token: from the start of the request, reading included.
         tokens_per_second: of the reply after its first token; 0 for a reply of one token.
-        reused_tokens: of the prompt, those that had been read for an earlier question.
+        reused: what had been done for an earlier question; who read the frames fills in from where.
         peak_bytes: the most memory in use on each device; on a processor, of the whole process.
         reason: "end" of the reply, its "length" limit, or "stopped".
     """
@@ -82,9 +83,14 @@ class Finished:
     frame_times: tuple[float, ...] = ()
     seconds_to_first_token: float
     tokens_per_second: float
-    reused_tokens: int = 0
+    reused: Reused = NOTHING
     peak_bytes: tuple[int, ...]
     reason: Literal["end", "length", "stopped"]
+
+    @property
+    def reused_tokens(self) -> int:
+        """Of the prompt, those that had been read for an earlier question."""
+        return self.reused.tokens
 
 
 Event = Progress | Started | Text | Finished
@@ -134,6 +140,26 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the memory; the engine is not used again."""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """An engine that knows what it keeps of earlier questions."""
+
+    def reuse(self, request: Request) -> Reused:
+        """What it would not do again if it answered this now; ``request`` needs no frames.
+
+        Asked with every letter that is typed, beside answers under way: it waits for none, and says
+        of what is being read at this moment what is read by now.
+        """
+
+
+def reuse_of(engine: Engine, request: Request) -> Reused:
+    """The same of any engine: one that does not say reads every prompt from its beginning."""
+    if isinstance(engine, Remembers):
+        return engine.reuse(request)
+    known = request.video is not None and engine.knows(request.video)
+    return Reused(reading="none") if known else NOTHING
 
 
 @runtime_checkable

@@ -94,6 +94,10 @@ class Fast:
         """Whether what the tower made of this video is still there."""
         return self.tower is not None and video in self.tower.shelf
 
+    def shared(self, ids: list[int], video: Hashable) -> int:
+        """How many tokens of this prompt would not be read again; for any thread."""
+        return self.remembered.shared(ids, video, least=self._least(ids))
+
     def warm_up(self) -> None:
         """Compile and set up what can be, for a thread beside the first questions.
 
@@ -196,13 +200,13 @@ class Fast:
             self.tower.shelf.get(video)  # asked about: the last that would go
         kept, told = self._open(inputs, ids, video, room_for(len(ids) + max_new_tokens))
         read = len(kept.ids)
+        self.remembered.use(kept)
         try:
             logits = self._read(ids, told, kept, look)
         except BaseException:
-            if len(kept.ids) >= max(1, self._teller.after_video(ids)):
+            if len(kept.ids) >= self._least(ids):
                 self._keep(kept)
             raise
-        self.remembered.use(kept)
         picker = Picker(self._config, ids, max_new_tokens, logits.device)
         row = Row(
             kept,
@@ -219,6 +223,10 @@ class Fast:
         """Keep what an ended reply has read."""
         self._keep(row.kept)
 
+    def _least(self, ids: list[int]) -> int:
+        """Tokens that a conversation must share to be gone on from: no part of a video."""
+        return max(1, self._teller.after_video(ids))
+
     def _keep(self, kept: Conversation) -> None:
         if kept.video is not None:
             self.remembered.keep(kept)
@@ -227,8 +235,7 @@ class Fast:
         self, inputs: dict[str, Any], ids: list[int], video: Hashable | None, room: int
     ) -> tuple[Conversation, dict[str, Any]]:
         """Buffers with as much read as any conversation shares, and what is told of the rest."""
-        least = max(1, self._teller.after_video(ids))  # no part of a video
-        kept = self.remembered.open(ids, video, room=room, least=least)
+        kept = self.remembered.open(ids, video, room=room, least=self._least(ids))
         if kept is not None:
             read = len(kept.ids)
             return kept, self._teller.words(inputs["input_ids"][:, read:], read + kept.shift)

@@ -7,6 +7,7 @@ limit in bytes: what was used least recently goes first.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -107,52 +108,63 @@ def room_for(tokens: int) -> int:
 
 
 class Shelf(Generic[Value]):
-    """Values with a size, the least recently used first; ``limit`` bounds their bytes."""
+    """Values with a size, the least recently used first; ``limit`` bounds their bytes.
+
+    One thread at a time changes it; any may look at what is there.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self._turn = threading.RLock()
         self._items: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
 
     @property
     def nbytes(self) -> int:
         """Bytes of all that is kept."""
-        return sum(size for _, size in self._items.values())
+        with self._turn:
+            return sum(size for _, size in self._items.values())
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._items
 
     def __iter__(self) -> Any:
-        return iter([(key, value) for key, (value, _) in self._items.items()])
+        with self._turn:
+            return iter([(key, value) for key, (value, _) in self._items.items()])
 
     def get(self, key: Hashable) -> Value | None:
         """The value, now the last that would go."""
-        if key not in self._items:
-            return None
-        self._items.move_to_end(key)
-        return self._items[key][0]
+        with self._turn:
+            if key not in self._items:
+                return None
+            self._items.move_to_end(key)
+            return self._items[key][0]
 
     def pop(self, key: Hashable) -> Value | None:
         """Take a value out."""
-        return self._items.pop(key, (None, 0))[0]
+        with self._turn:
+            return self._items.pop(key, (None, 0))[0]
 
     def put(self, key: Hashable, value: Value, nbytes: int) -> list[tuple[Hashable, Value]]:
         """Keep a value; returns those that had to go for it, itself if it is too large."""
-        self._items.pop(key, None)
-        self._items[key] = (value, nbytes)
-        return self.shrink(self.limit)
+        with self._turn:
+            self._items.pop(key, None)
+            self._items[key] = (value, nbytes)
+            return self.shrink(self.limit)
 
     def shrink(self, limit: int) -> list[tuple[Hashable, Value]]:
         """Let the least recently used go until ``limit`` bytes are kept."""
         gone = []
-        while self._items and self.nbytes > limit:
-            key, (value, _) = self._items.popitem(last=False)
-            gone.append((key, value))
+        with self._turn:
+            while self._items and self.nbytes > limit:
+                key, (value, _) = self._items.popitem(last=False)
+                gone.append((key, value))
         return gone
 
     def spare(self, part: int, *, but: Hashable = None) -> list[tuple[Hashable, Value]]:
         """Let one part in so many go, used least recently; whole values, and ``but`` stays."""
-        stays = self._items.pop(but, None)
-        gone = self.shrink(self.nbytes * (part - 1) // part)
-        if stays is not None:
-            self._items[but] = stays
-        return gone
+        with self._turn:
+            own = 0
+            if but in self._items:
+                self._items.move_to_end(but)
+                own = self._items[but][1]
+            return self.shrink(own + (self.nbytes - own) * (part - 1) // part)

@@ -112,7 +112,9 @@ def _projections(layer: Any) -> list[Any]:
 def join(layer: Any) -> Weights:
     """Put the matrices that read the same input into one, without a second copy of any.
 
-    One product with 37,888 rows reads memory faster than two with 18,944.
+    One product with 37,888 rows reads memory faster than two with 18,944. The others are written
+    anew beside them: what a layer leaves behind is one gap then, which the next layer fills. Gaps
+    between what stays would be of no use to anything large: 0.6 GiB of them in a model of 3B.
     """
     attention, mlp = layer.self_attn, layer.mlp
     biases = [each.bias for each in _projections(layer)[:3]]
@@ -122,10 +124,10 @@ def join(layer: Any) -> Weights:
         qkv_bias=None if biases[0] is None else _joined(_projections(layer)[:3], "bias"),
         q_norm=attention.q_norm.weight if hasattr(attention, "q_norm") else None,
         k_norm=attention.k_norm.weight if hasattr(attention, "k_norm") else None,
-        out=attention.o_proj.weight,
+        out=_joined([attention.o_proj], "weight"),
         mlp_norm=layer.post_attention_layernorm.weight,
         gate_up=_joined([mlp.gate_proj, mlp.up_proj], "weight"),
-        down=mlp.down_proj.weight,
+        down=_joined([mlp.down_proj], "weight"),
     )
 
 

@@ -27,6 +27,7 @@ from core.errors import CheckpointError
 from core.planning.card import ModelCard
 from core.planning.machine import Device
 from core.planning.memory import AS_STORED, Execution
+from core.planning.seconds import NOTHING, Reused
 
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 0.3
@@ -88,6 +89,11 @@ class LocalEngine:
         """Whether it can answer about this video without its frames."""
         answering = self._answering  # which may be closed meanwhile
         return answering is not None and answering.knows(video)
+
+    def reuse(self, request: Request) -> Reused:
+        """What it would not do again; see core.engine.base.Remembers."""
+        answering = self._answering
+        return NOTHING if answering is None else answering.reuse(request)
 
     def close(self) -> None:
         """Free the memory, once those who came before are answered."""

@@ -19,9 +19,11 @@ from core.engine.pieces import in_pieces
 from core.planning.card import ModelCard
 from core.planning.measured import Sampled, told
 from core.planning.memory import goes_in_chunks
+from core.planning.prompt import writer_for
 
 KEPT_VIDEOS = 256
 PIXELS = "pixel_values"  # how the names of what frames become begin
+UNKNOWN = -1  # stands for words that cannot be tokenized here: no token is equal to it
 OF_TOKENS = ("input_ids", "attention_mask", "mm_token_type_ids")
 
 
@@ -54,6 +56,18 @@ class Preparer:
     def knows(self, video: Hashable) -> bool:
         """Whether the prompt of a question about it can be made without its frames."""
         return video in self._begun
+
+    def ids(self, request: Request) -> list[int] | None:
+        """The prompt's tokens without its frames; None where it cannot be made without them.
+
+        Takes no turn, and no tokenizer that another thread is using.
+        """
+        begun = self._begun.get(request.video)
+        before, after = self._parted(request)
+        if begun is None or begun.text != before:
+            return None
+        begin: list[int] = begun.inputs["input_ids"][0, : begun.length].tolist()
+        return begin + (writer_for(self._card, request.plan.route).ids(after) or [UNKNOWN])
 
     def inputs(self, request: Request) -> dict[str, Any]:
         """What the model takes, frames as they are: neither sampled nor resized again.

@@ -6,6 +6,7 @@ Those used least recently move to the machine's memory, and go when that is full
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ _Found = tuple[Shelf[Conversation] | None, Hashable, Conversation, int]
 
 class Remembered:
     """What was read, for whoever asks about the same video.
+
+    Changed by one thread at a time, the model's; any may ask what is ``shared``.
 
     Attributes:
         here, away: conversations on the devices, and in the machine's memory.
@@ -42,6 +45,7 @@ class Remembered:
         self._dtype = dtype
         self._numbers = itertools.count()
         self._in_use: weakref.WeakSet[Conversation] = weakref.WeakSet()
+        self._turn = threading.Lock()  # at those in use
         self.token_bytes = self._new(None, 1).nbytes
 
     def open(
@@ -63,9 +67,15 @@ class Remembered:
         self.make_room(room)
         return kept.resized(room, keep=shared, places=self.places, spend=not departs)
 
+    def shared(self, ids: list[int], video: Hashable, *, least: int) -> int:
+        """How much of ``ids`` the one that ``open`` would take has read; 0 where there is none."""
+        found = self._longest(ids, video, least)
+        return 0 if found is None else found[-1]
+
     def use(self, kept: Conversation) -> None:
-        """Others may depart from this one while its reply is being written."""
-        self._in_use.add(kept)
+        """Others may depart from this one while it is read and its reply is being written."""
+        with self._turn:
+            self._in_use.add(kept)
 
     def new(self, video: Hashable | None, room: int) -> Conversation:
         """An empty one, which others make room for."""
@@ -74,7 +84,7 @@ class Remembered:
 
     def aside(self, kept: Conversation) -> Conversation:
         """What was read of one in use, in the machine's memory; ``kept`` has no buffers then."""
-        self._in_use.discard(kept)
+        self._leave(kept)
         read = len(kept.ids)
         return kept.resized(read, keep=read, places=self._nowhere, spend=True)
 
@@ -87,10 +97,11 @@ class Remembered:
 
     def keep(self, kept: Conversation) -> None:
         """For later, unless its buffers are gone."""
-        self._in_use.discard(kept)
-        if kept.room < len(kept.ids):
-            return
-        self._put_away(self.here.put(next(self._numbers), kept, kept.nbytes))
+        gone = []
+        if kept.room >= len(kept.ids):
+            gone = self.here.put(next(self._numbers), kept, kept.nbytes)
+        self._leave(kept)
+        self._put_away(gone)
 
     def make_room(self, tokens: int) -> None:
         """Move others away until so many tokens fit beside what may stay."""
@@ -102,12 +113,17 @@ class Remembered:
         self._put_away(gone)
         return bool(gone)
 
+    def _leave(self, kept: Conversation) -> None:
+        with self._turn:
+            self._in_use.discard(kept)
+
     def _longest(self, ids: list[int], video: Hashable | None, least: int) -> _Found | None:
         """Which conversation about this video begins like ``ids``, and for how many tokens."""
         known: list[tuple[Shelf[Conversation] | None, Hashable, Conversation]] = [
             (shelf, number, each) for shelf in (self.here, self.away) for number, each in shelf
         ]
-        known += [(None, None, each) for each in self._in_use]
+        with self._turn:
+            known += [(None, None, each) for each in self._in_use]
         best, most = None, least - 1
         for shelf, number, each in known:
             if video is None or each.video != video:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import replace
 
-from core.engine.base import Engine, Event, Finished, Progress, Request
+from core.engine.base import Engine, Event, Finished, Progress, Request, reuse_of
 from core.engine.dealing import Dealing
 from core.engine.many import Told, stream_many
 from core.engine.reply import Either
@@ -17,6 +17,7 @@ from core.errors import SettingsError
 from core.planning.card import ModelCard
 from core.planning.machine import Device
 from core.planning.memory import Execution
+from core.planning.seconds import Reused
 
 HEARTBEAT_SECONDS = 0.3
 # Replicas are threads of one process. One that reads a prompt keeps Python busy for seconds; one
@@ -36,8 +37,8 @@ STOPPED = Finished(
 class Replicas:
     """Engines side by side; see core.engine.base.Engine.
 
-    A request goes to a free replica, to one that knows its video if there is one; with none free it
-    waits in line. It does not wait for one that knows its video while another is free: what that
+    A request goes to a free replica, to the one that keeps most of it; with none free it waits in
+    line. It does not wait for one that keeps more while another is free: what that
     saves is seconds, an answer before it can take minutes, and all who ask about one video would
     queue at one replica. Replicas share nothing, so that Stop or a failure of one request stays
     its own.
@@ -74,6 +75,11 @@ class Replicas:
     def knows(self, video: Hashable) -> bool:
         """Whether one of them can answer about this video without its frames."""
         return any(each.knows(video) for each in self.engines)
+
+    def reuse(self, request: Request) -> Reused:
+        """That of the free one it would go to, or with none free the most that one keeps."""
+        among = self._line.free() or self.engines
+        return max((reuse_of(each, request) for each in among), key=_worth)
 
     def stream(self, request: Request, *, stop: threading.Event) -> Iterator[Event]:
         """Wait for a replica and hand on what it says; see Engine.stream."""
@@ -128,10 +134,14 @@ class Replicas:
             each.close()
 
     def _join(self, request: Request) -> Ticket[Engine]:
-        video = request.video
-        if video is None:
+        if request.video is None:
             return self._line.join()
-        return self._line.join(lambda engine: engine.knows(video))
+        return self._line.join(lambda engine: _worth(reuse_of(engine, request)))
+
+
+def _worth(reused: Reused) -> tuple[int, bool, bool]:
+    """The more, the sooner the answer: tokens are never kept of a video that was not seen."""
+    return reused.tokens, reused.seen, reused.reading == "none"
 
 
 def _relay(

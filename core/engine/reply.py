@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.engine.base import Event, Finished, Text
 from core.errors import Cancelled
+from core.planning.seconds import NOTHING
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ class Reply:
         self._last = 0.0
         self._tokens = 0
         self._ended = False
-        self.prompt_tokens = self.reused_tokens = 0
+        self.prompt_tokens, self.reused = 0, NOTHING
         self.stopped = False
 
     def put(self, ids: torch.Tensor) -> None:
@@ -88,7 +89,7 @@ class Reply:
         return Finished(
             prompt_tokens=self.prompt_tokens,
             reply_tokens=self._tokens,
-            reused_tokens=self.reused_tokens,
+            reused=self.reused,
             seconds_to_first_token=first - self._started,
             tokens_per_second=later / (self._last - first) if later > 0 else 0.0,
             peak_bytes=peak_bytes,

@@ -34,12 +34,16 @@ class Tower:
     Attributes:
         shelf: the tower's outputs, by video.
         video: which one it is about to see; None keeps nothing.
+        fused: whether torch.compile has fused its attention, which takes twice as much memory
+            otherwise: then it sees half as much at a time, so that the forecast holds for both.
     """
 
     def __init__(self, module: Any, shelf: Shelf[Any]) -> None:
         self.shelf = shelf
         self.video: Hashable | None = None
+        self.fused = False
         self._module = module
+        _let_go(module)
         self._forward: Callable[..., Any] = module.forward
         module.forward = self.look
 
@@ -79,6 +83,7 @@ class Tower:
     def _take(self, fused: Any) -> None:
         for block in self._module.blocks:
             block.forward = functools.partial(fused, block)
+        self.fused = True
 
     def _overheard(self) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
         """What blocks are called with for two small videos; none in a tower without lengths.
@@ -115,7 +120,7 @@ class Tower:
     def _all(self, pixels: torch.Tensor, inputs: dict[str, Any]) -> Any:
         """The last hidden states go chunk by chunk where there is something made of them."""
         parts = []
-        for some, more in _chunks(pixels, inputs):
+        for some, more in _chunks(pixels, inputs, halves=not self.fused):
             part = self._forward(some, **more)
             if getattr(part, "pooler_output", None) is not None and "grid_thw" in more:
                 part = _without(part, "last_hidden_state")
@@ -123,25 +128,48 @@ class Tower:
         return parts[0] if len(parts) == 1 else _joined(parts)
 
 
+def _let_go(module: Any) -> None:
+    """Take accelerate's hooks off the parts of a tower, which are all on one device.
+
+    They bring inputs to a part, and nothing can be fused across them. The tower's own stays.
+    """
+    if not hasattr(module, "_hf_hook"):
+        return
+    from accelerate.hooks import remove_hook_from_submodules
+
+    for part in module.children():
+        remove_hook_from_submodules(part)
+
+
 def _chunks(
-    pixels: torch.Tensor, inputs: dict[str, Any]
+    pixels: torch.Tensor, inputs: dict[str, Any], *, halves: bool
 ) -> Iterator[tuple[torch.Tensor, dict[str, Any]]]:
-    """Whole frames, at most CHUNK_PATCHES patches at a time: rows of patches, or pictures."""
+    """Whole frames, at most CHUNK_PATCHES patches at a time: rows of patches, or pictures.
+
+    In ``halves`` of what would be taken otherwise.
+    """
     grid = inputs.get("grid_thw")
     if grid is None:
-        pictures = max(1, CHUNK_PATCHES * 14 * 14 // max(1, pixels[0, 0].numel()))
-        for begin in range(0, len(pixels), pictures):
-            yield pixels[begin : begin + pictures], inputs
+        pictures = CHUNK_PATCHES * 14 * 14 // max(1, pixels[0, 0].numel())
+        step = _step(pictures, len(pixels), halves)
+        for begin in range(0, len(pixels), step):
+            yield pixels[begin : begin + step], inputs
         return
     if len(grid) != 1:
         yield pixels, inputs
         return
     frames, high, wide = grid[0].tolist()
-    step = max(1, CHUNK_PATCHES // (high * wide))
+    step = _step(CHUNK_PATCHES // (high * wide), frames, halves)
     for begin in range(0, frames, step):
         count = min(step, frames - begin)
         rows = pixels[begin * high * wide : (begin + count) * high * wide]
         yield rows, {**inputs, "grid_thw": grid.new_tensor([[count, high, wide]])}
+
+
+def _step(most: int, there: int, halves: bool) -> int:
+    """How many of ``there`` are seen at a time, where ``most`` have room."""
+    step = min(most, there)
+    return max(1, (step + 1) // 2 if halves else step)
 
 
 def _without(found: Any, dropped: str) -> Any:
@@ -199,6 +227,8 @@ def widen_and_flatten(module: Any) -> None:
     """The same arithmetic in shapes that suit a GPU."""
     for block in getattr(module, "blocks", ()):
         _widen(block.mlp)
+        for each in block.parameters():  # so that what it leaves is one gap: see layers.join
+            each.data = each.data.clone()
     _flatten(module)
 
 

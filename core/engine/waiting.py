@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Slot = TypeVar("Slot")
 
@@ -12,7 +12,7 @@ Slot = TypeVar("Slot")
 class Ticket(Generic[Slot]):
     """A place in a line, and then one of its slots; see Line."""
 
-    def __init__(self, line: Line[Slot], prefers: Callable[[Slot], bool]) -> None:
+    def __init__(self, line: Line[Slot], prefers: Callable[[Slot], Any]) -> None:
         self.prefers = prefers
         self.slot: Slot | None = None
         self.called = threading.Event()
@@ -45,8 +45,8 @@ class Line(Generic[Slot]):
         self._taken: dict[Ticket[Slot], int] = {}
         self._waiting: list[Ticket[Slot]] = []
 
-    def join(self, prefers: Callable[[Slot], bool] = lambda _: True) -> Ticket[Slot]:
-        """Take a place at the end; of several free slots the first that is preferred is given."""
+    def join(self, prefers: Callable[[Slot], Any] = lambda _: True) -> Ticket[Slot]:
+        """Take a place at the end; of several free slots that is given for which this is most."""
         ticket = Ticket(self, prefers)
         with self._lock:
             self._waiting.append(ticket)
@@ -59,6 +59,11 @@ class Line(Generic[Slot]):
             if ticket not in self._waiting:
                 return 0
             return self._waiting.index(ticket) + len(self._taken)
+
+    def free(self) -> tuple[Slot, ...]:
+        """Those that nobody has."""
+        with self._lock:
+            return tuple(self._slots[number] for number in self._free)
 
     def waited(self) -> bool:
         """Whether anybody waits."""
@@ -78,9 +83,17 @@ class Line(Generic[Slot]):
     def _call(self) -> None:
         while self._waiting and self._free:
             ticket = self._waiting.pop(0)
-            liked = (number for number in self._free if ticket.prefers(self._slots[number]))
-            number = next(liked, self._free[0])
+            number = self._liked(ticket)
             self._free.remove(number)
             self._taken[ticket] = number
             ticket.slot = self._slots[number]
             ticket.called.set()
+
+    def _liked(self, ticket: Ticket[Slot]) -> int:
+        """Of the free ones the most preferred, or the first where that cannot be said."""
+        if len(self._free) == 1:
+            return self._free[0]
+        try:
+            return max(self._free, key=lambda number: ticket.prefers(self._slots[number]))
+        except Exception:  # whoever calls here is not whose request that is: it is told in its turn
+            return self._free[0]

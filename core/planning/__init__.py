@@ -6,6 +6,7 @@ from core.planning.forecast import Estimate, check, estimate
 from core.planning.machine import Device, Rates, parse_devices, rough_rates, this_machine
 from core.planning.plan import Plan, make_plan
 from core.planning.prompt import Turn
+from core.planning.seconds import Reused
 from core.planning.settings import Settings
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Plan",
     "Rates",
     "Remedy",
+    "Reused",
     "Settings",
     "Turn",
     "check",

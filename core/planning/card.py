@@ -17,7 +17,8 @@ from core.planning.checkpoint_files import (
     is_folder,
     read_json,
 )
-from core.planning.families import Family, Limits, PatchGrid, Route, family_of
+from core.planning.families import family_of
+from core.planning.family import Family, Limits, PatchGrid, Route
 from core.planning.measured import Measure, takes_videos, unlisted_family
 from core.planning.shapes import (
     TextShape,

@@ -9,14 +9,14 @@ from math import ceil
 from typing import Any, TypeVar
 
 from core.planning.card import ModelCard
-from core.planning.families import Route
+from core.planning.family import Route
 from core.planning.forecast import AS_STORED, Estimate, Execution, count_text, estimate
 from core.planning.machine import Device
 from core.planning.memory import QUANTISED, has_experts
 from core.planning.plan import Plan, make_plan
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
-from core.planning.sizing import SOFT_TOKENS
+from core.planning.tiling import SOFT_TOKENS
 from core.video.info import VideoInfo
 
 

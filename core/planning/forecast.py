@@ -23,7 +23,14 @@ from core.planning.memory import (
 from core.planning.placement import Placement, memory_on, place, speed
 from core.planning.plan import Plan
 from core.planning.prompt import Turn
-from core.planning.seconds import Seconds, seconds_of, with_streaming
+from core.planning.seconds import (
+    NOTHING,
+    Reused,
+    Seconds,
+    seconds_of,
+    with_reuse,
+    with_streaming,
+)
 from core.planning.settings import Settings
 from core.planning.tokens import TextTokens, Tokens, count_text, count_tokens
 from core.video.info import VideoInfo
@@ -56,6 +63,7 @@ class Estimate:
     Attributes:
         memory: one entry for each device, in order.
         placement: which layers each device holds, and how many replicas would fit.
+        reused: what ``seconds`` leave out, since it was done before.
     """
 
     plan: Plan
@@ -64,6 +72,7 @@ class Estimate:
     memory: tuple[DeviceMemory, ...]
     placement: Placement
     seconds: Seconds
+    reused: Reused = NOTHING
     verdict: Verdict = field(init=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +136,19 @@ def estimate(
         placement=placement,
         seconds=with_streaming(seconds, _streamed(placement, memory)),
     )
+
+
+def reusing(found: Estimate, card: ModelCard, reused: Reused) -> Estimate:
+    """The same request where part of it was done before; ``found`` is of all of it."""
+    seconds = with_reuse(
+        found.seconds,
+        reused,
+        plan=found.plan,
+        card=card,
+        prompt_tokens=found.tokens.prompt,
+        streamed_bytes=_streamed(found.placement, found.memory),
+    )
+    return replace(found, seconds=seconds, reused=reused)
 
 
 def usual_rates(

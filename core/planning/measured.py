@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CheckpointError
-from core.planning.families import Family, Limits, PatchGrid, Route, VideoText
+from core.planning.family import Family, Limits, PatchGrid, Route, VideoText
 
 _PROCESSOR_FILES = (
     "video_preprocessor_config.json", "processor_config.json", "preprocessor_config.json",

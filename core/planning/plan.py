@@ -10,11 +10,12 @@ from string import Formatter
 
 from core.errors import CheckpointError, SettingsError
 from core.planning.card import ModelCard
-from core.planning.families import Route
+from core.planning.family import Route
+from core.planning.frame_size import Shape
 from core.planning.measured import Measured, Sampled
 from core.planning.sampling import sample
 from core.planning.settings import Settings
-from core.planning.sizing import Shape, size_frames
+from core.planning.sizing import size_frames
 from core.video.info import VideoInfo
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from core.errors import SettingsError
-from core.planning.families import Limits
+from core.planning.family import Limits
 
 # How far up its family's range each preset goes, for frames and for patches alike.
 PRESETS: dict[str, float] = {"fast": 1 / 4, "balanced": 1 / 2, "detailed": 1.0}

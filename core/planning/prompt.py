@@ -6,6 +6,7 @@ Only ``tokenizers`` and ``jinja2`` are used, so that a prompt is counted without
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,6 +46,9 @@ class Writer(Protocol):
     def count(self, text: str) -> int:
         """Tokens of a text."""
 
+    def ids(self, text: str) -> list[int] | None:
+        """The tokens themselves; None where they are counted by a rule."""
+
 
 class PromptWriter:
     """Renders conversations and counts tokens as one checkpoint does."""
@@ -57,7 +61,12 @@ class PromptWriter:
         self._template = template
         added = tokenizer.get_added_tokens_decoder().values()
         self._special = [token.content for token in added if token.special]
+        # one that takes the blanks before it is no place to part a text
+        bounds = [token.content for token in added if token.special and not token.lstrip]
+        longest_first = sorted(bounds, key=len, reverse=True)
+        self._bounds = re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
         self.count = lru_cache(maxsize=65536)(self._count)
+        self._piece_ids = lru_cache(maxsize=4096)(self._encode)
 
     def render(self, turns: Sequence[Turn]) -> str:
         """The prompt as text, the video's place marked by the checkpoint's marker token.
@@ -90,8 +99,21 @@ class PromptWriter:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
+    def ids(self, text: str) -> list[int]:
+        """The tokens, piece by piece from special token to special token, which bound every piece.
+
+        What was said before is not tokenized again while the next question is typed.
+        """
+        first, *rest = self._bounds.split(text)
+        bound = zip(rest[::2], rest[1::2], strict=True)
+        pieces = [first, *(special + words for special, words in bound)]
+        return [each for piece in pieces if piece for each in self._piece_ids(piece)]
+
     def _count(self, text: str) -> int:
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return len(self.ids(text))
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def writer_for(card: ModelCard, route: str | None = None) -> Writer:

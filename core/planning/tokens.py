@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from core.errors import CheckpointError
 from core.planning.card import ModelCard
-from core.planning.families import VideoText
+from core.planning.family import VideoText
 from core.planning.plan import Plan
 from core.planning.prompt import Turn, writer_for
 

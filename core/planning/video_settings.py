@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from core.planning.families import Family, Limits, PatchGrid, Route
+from core.planning.family import Family, Limits, PatchGrid, Route
 
 _PATCH_KEYS = ("patch_size", "merge_size", "temporal_patch_size")
 

@@ -102,6 +102,11 @@ def learn(path: Path, *, stop: threading.Event | None = None) -> None:
             _CONTENTS.popitem(last=False)
 
 
+def content_of(mark: Mark) -> str | None:
+    """The digest of the file with this mark, if this process has learnt it."""
+    return _CONTENTS.get(mark)
+
+
 def name_of(path: Path) -> str | Mark:
     """What stands for the file's content: its digest where that is known, or else this very file.
 
@@ -109,7 +114,7 @@ def name_of(path: Path) -> str | Mark:
         OSError: there is no such file now.
     """
     mark = mark_of(path)
-    return _CONTENTS.get(mark, mark)
+    return content_of(mark) or mark
 
 
 def _block(path: Path, start: int, stop: threading.Event | None) -> bytes:

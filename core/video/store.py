@@ -18,7 +18,7 @@ from concurrent.futures import wait as wait_for
 from pathlib import Path
 
 from core.errors import FramewiseError, SettingsError
-from core.video.digest import Digests, mark_of
+from core.video.digest import Digests, content_of, mark_of
 from core.video.eviction import TEMPORARY, remove, sweep
 from core.video.info import VideoInfo
 from core.video.kept import MANIFEST, SAVING, Keeping, Kept, Spoilt, open_kept
@@ -32,7 +32,10 @@ MAX_AGE_SECONDS = 30 * 24 * 3600.0
 
 
 class FrameStore:
-    """Readings in folders by (digest of the file, plan); several threads may use one."""
+    """Readings in folders by (digest of the file, plan); several threads may use one.
+
+    Called, it is a source of frames; see core.video.wanted.FrameSource.
+    """
 
     def __init__(
         self,
@@ -90,6 +93,25 @@ class FrameStore:
             if frame is None or frame.index != index:
                 frame = next(frames)
             yield frame
+
+    __call__ = frames
+
+    def has(
+        self, info: VideoInfo, indices: Sequence[int], *, height: int, width: int, reader: str
+    ) -> bool:
+        """Whether these frames are kept, as far as it is known without reading the files.
+
+        False for a copy, under another name, that nobody has hashed in this process.
+        """
+        if info.path is None:
+            return False
+        reading = wanted(info, indices, height=height, width=width, reader=reader)
+        if reading.mark is None:
+            return False
+        digest = self._digests.known(reading.mark) or content_of(reading.mark)
+        if digest is None:
+            return False
+        return (self.folder / reading.name(digest, self._format) / MANIFEST).is_file()
 
     def keep(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.errors import VideoError
 from core.video.digest import Mark, mark_of
@@ -32,6 +32,16 @@ class FrameSource(Protocol):
         reader: str = DEFAULT_READER,
     ) -> Iterator[Frame]:
         """Yield the frames at ``indices`` (ascending); see core.video.reading.iter_frames."""
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A source that keeps what was read."""
+
+    def has(
+        self, info: VideoInfo, indices: Sequence[int], *, height: int, width: int, reader: str
+    ) -> bool:
+        """Whether it would give these frames without decoding the video; reads no whole file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

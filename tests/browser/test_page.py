@@ -89,9 +89,11 @@ def test_the_demo_model_answers_and_does_what_was_foretold(serve: Serve, visit: 
     bubble.locator("a[href^='#t=']").first.click()
     seconds = page.evaluate("document.querySelector('#player video').currentTime")
     assert 7 <= seconds < 8
+    expect(page.locator(".fw-headline")).to_contain_text("tokens are kept")
     ask(page, "What colour is the star?")
     expect(page.locator("#chat [data-testid=bot]")).to_have_count(2)
     expect(page.locator("#chat [data-testid=bot]").last).to_contain_text("orange")
+    expect(bubble).to_contain_text(re.compile(r"as foretold \([\d,]+ kept\)"))
 
 
 def test_stop_ends_a_long_answer_and_the_next_one_comes(

@@ -79,7 +79,9 @@ def test_other_words(made: tuple[Any, ModelCard]) -> None:
     assert knowing.knows(0)
     for words in BEGINNINGS:
         other, fresh = _asked(made, (Turn("user", words),)), _preparer(made)
-        _same(fresh.inputs(other), knowing.inputs(_blind(other)), ascii(words))
+        true = fresh.inputs(other)
+        _same(true, knowing.inputs(_blind(other)), ascii(words))
+        assert knowing.ids(_blind(other)) == true["input_ids"][0].tolist(), ascii(words)
         if fresh.knows(0):
             _same(expected, fresh.inputs(_blind(usual)), ascii(words))
 
@@ -98,7 +100,9 @@ def test_later_turns(turns: Sequence[Turn], made: tuple[Any, ModelCard]) -> None
     preparer.inputs(_asked(made))
     later = _asked(made, turns)
     for _ in range(2):
-        _same(_preparer(made).inputs(later), preparer.inputs(_blind(later)))
+        true = _preparer(made).inputs(later)
+        _same(true, preparer.inputs(_blind(later)))
+        assert preparer.ids(_blind(later)) == true["input_ids"][0].tolist()
 
 
 def test_made_ahead(made: tuple[Any, ModelCard]) -> None:
@@ -132,14 +136,17 @@ def test_another_beginning_needs_the_frames(made: tuple[Any, ModelCard]) -> None
     preparer = _preparer(made)
     request = _asked(made)
     preparer.inputs(request)
+    other = _blind(replace(request, prompt="Be brief. " + request.prompt))
+    assert preparer.ids(other) is None
     with pytest.raises(KeyError):
-        preparer.inputs(_blind(replace(request, prompt="Be brief. " + request.prompt)))
+        preparer.inputs(other)
 
 
 def test_another_video_is_not_known(made: tuple[Any, ModelCard]) -> None:
     preparer = _preparer(made)
     preparer.inputs(_asked(made))
     assert not preparer.knows(1)
+    assert preparer.ids(_asked(made, seed=1)) is None
     with pytest.raises(KeyError):
         preparer.inputs(_blind(_asked(made, seed=1)))
 

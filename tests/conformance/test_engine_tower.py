@@ -54,9 +54,10 @@ def _alike(some: list[torch.Tensor], others: list[torch.Tensor]) -> bool:
     )
 
 
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "in halves"])
 @pytest.mark.parametrize("patches", [1, 100, 300, 10**6])
 def test_chunks_see_what_the_whole_sees(
-    patches: int, one: Subject, monkeypatch: pytest.MonkeyPatch
+    patches: int, fused: bool, one: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = one.inputs()
     whole = _seen(one.model, inputs)
@@ -69,11 +70,12 @@ def test_chunks_see_what_the_whole_sees(
         return plain(*args, **named)
 
     _module(model).forward = counted
-    Tower(_module(model), Shelf(PLENTY))
+    Tower(_module(model), Shelf(PLENTY)).fused = fused
     monkeypatch.setattr(tower_module, "CHUNK_PATCHES", patches)
     assert _alike(_seen(model, inputs), whole)
     frames = 2 if one.kind.startswith("qwen") else 4  # a Qwen patch is two frames deep
-    assert len(looks) == (frames if patches == 1 else 1 if patches == 10**6 else len(looks))
+    expected = {1: frames, 10**6: 1 if fused else 2}
+    assert len(looks) == expected.get(patches, len(looks))
 
 
 def test_another_video_is_seen_otherwise(one: Subject) -> None:
@@ -221,3 +223,17 @@ def test_what_is_compiled_is_tried_on_nobodys_video(
         tower.fuse()
     assert asked
     assert seen == [math.prod(grid) for grid in TRIED_GRIDS for _ in module.blocks]
+
+
+def test_nothing_comes_between_the_parts_of_a_divided_model(one: Subject) -> None:
+    """accelerate's hooks on every part would keep torch.compile from fusing anything."""
+    from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+
+    model, inputs = one.copy(), one.inputs()
+    whole = _seen(model, inputs)
+    module = _module(model)
+    for part in module.modules():
+        add_hook_to_module(part, AlignDevicesHook("cpu"))
+    Tower(module, Shelf(PLENTY))
+    assert [part for part in module.modules() if hasattr(part, "_hf_hook")] == [module]
+    assert _alike(_seen(model, inputs), whole)

@@ -21,7 +21,7 @@ from core.engine.loading import choose_devices  # noqa: E402
 from core.planning import Turn, estimate, load_card  # noqa: E402
 from core.planning.devices import GIB  # noqa: E402
 
-CONTEXT_BYTES = GIB  # of the driver and its libraries, which torch does not count
+CONTEXT_BYTES = int(0.85 * GIB)  # of the driver and its libraries, which torch does not count
 MOST_FRAMES = 768
 
 
