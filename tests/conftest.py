@@ -78,6 +78,16 @@ def network(tiny_model: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
+def untouched(tiny_model: Path) -> Any:
+    """The same model, to be copied: no engine has it, which would change it."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    torch.set_num_threads(1)
+    return AutoModelForImageTextToText.from_pretrained(tiny_model).eval()
+
+
+@pytest.fixture(scope="session")
 def processor(tiny_model: Path) -> Any:
     """The processor of the tiny checkpoint."""
     from transformers import AutoProcessor

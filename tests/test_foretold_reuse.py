@@ -33,14 +33,14 @@ PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture
-def make(tiny_model: Path, network: Any, processor: Any) -> Iterator[Callable[[], LocalEngine]]:
+def make(tiny_model: Path, untouched: Any, processor: Any) -> Iterator[Callable[[], LocalEngine]]:
     """Makes engines that have seen nothing."""
     torch.set_num_threads(1)
     made: list[LocalEngine] = []
 
     def engine() -> LocalEngine:
         card = load_card(tiny_model)
-        made.append(LocalEngine(card, copy.deepcopy(network), processor, (this_processor(),)))
+        made.append(LocalEngine(card, copy.deepcopy(untouched), processor, (this_processor(),)))
         return made[-1]
 
     yield engine
@@ -234,11 +234,11 @@ def test_a_closed_engine_keeps_nothing(make: Callable[[], LocalEngine]) -> None:
 
 
 def test_without_a_tokenizer_at_hand_the_video_is_sure(
-    tiny_model: Path, network: Any, processor: Any
+    tiny_model: Path, untouched: Any, processor: Any
 ) -> None:
     """Words are then unknown; the video before them was read all the same."""
     card = replace(load_card(tiny_model), folder=None)
-    engine = LocalEngine(card, copy.deepcopy(network), processor, (this_processor(),))
+    engine = LocalEngine(card, copy.deepcopy(untouched), processor, (this_processor(),))
     asked = replace(request(load_card(tiny_model)), video="film")
     list(engine.stream(asked, stop=NEVER))
     found = engine.reuse(replace(asked, frames=None))
@@ -273,14 +273,14 @@ class Held:
 
 def test_the_answer_under_way_is_not_waited_for(
     tiny_model: Path,
-    network: Any,
+    untouched: Any,
     processor: Any,
     info: VideoInfo,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Asked while the model is amid the video, of which no part counts, and again afterwards."""
     monkeypatch.setattr(fast_module, "CHUNK_TOKENS", 32)
-    own = copy.deepcopy(network)
+    own = copy.deepcopy(untouched)
     engine = LocalEngine(load_card(tiny_model), own, processor, (this_processor(),))
     ask, held, heard = Asking(engine, info), Held(), list[Finished]()
 
