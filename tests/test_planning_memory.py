@@ -142,8 +142,9 @@ def _in_chunks(model: str, frames: int) -> Load:
 
 @pytest.mark.parametrize(("model", "frames"), LAYERS_TOOK, ids=str)
 def test_chunks_of_tokens_take_what_was_measured(model: str, frames: int) -> None:
+    """Of videos without a name, so that what the tower saw was not kept beside its copy."""
     load = _in_chunks(model, frames)
-    found = load.kv_cache + load.prompt + load.layer + load.logits
+    found = load.kv_cache + load.prompt // 2 + load.layer + load.logits
     assert found / 1e6 == pytest.approx(LAYERS_TOOK[model, frames], rel=0.03)
 
 

@@ -3,7 +3,9 @@
     python tools/bench_peaks.py --models 3B,7B,32B       on one GPU, and split over two
     python tools/bench_peaks.py --write                  into BENCHMARKS.md
 
-Real classes with the published shapes and random weights; videos of 252x448 frames.
+Real classes with the published shapes and random weights; videos of 252x448 frames. They have no
+name here, so that nothing is kept: foretold is also what the tower saw, kept for later questions,
+which is up to a fiftieth.
 """
 
 from __future__ import annotations

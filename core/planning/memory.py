@@ -41,8 +41,8 @@ PRECISIONS = {
     "int4": "int4",
 }
 # Context, libraries, slack. Seen on an H200: 0.82 GiB beside what torch has, three workspaces of
-# cuBLAS of 32 MiB, 0.15 GiB in pages that are held for a part of them.
-FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(1.3 * GIB)}
+# cuBLAS of 32 MiB, 0.1 to 0.3 GiB in pages that are held for a part of them.
+FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(1.4 * GIB)}
 
 QUANTISED = ("int8", "int4")  # by a library, while the weights are loaded
 MODES = ("auto", "single", "replicas", "split")
@@ -283,7 +283,8 @@ def _in_chunks(card: ModelCard, size: int, prompt: int, patches: int) -> tuple[i
     """Load.tower, prompt and layer where the tower and the layers go through it in chunks.
 
     The cache is made after the tower. In between the video takes its place among the embeddings,
-    for which torch counts places in eight bytes each.
+    for which torch counts places in eight bytes each. What the tower saw is kept for later
+    questions beside its copy there; what it adds to deeper layers is not copied.
     """
     text, vision = card.text, card.vision
     values = patches * 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
@@ -294,7 +295,7 @@ def _in_chunks(card: ModelCard, size: int, prompt: int, patches: int) -> tuple[i
     preparing = min(values, PIECE_VALUES) * PREPARED_BYTES
     return (
         values * size + max(preparing, looking + state * added * size, placing),
-        state * added * size,
+        state * (1 + added) * size,
         piece * int(_widest(card) + CHUNK_LAYER_STATES * text.hidden) * size,
     )
 
