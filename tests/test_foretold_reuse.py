@@ -310,7 +310,7 @@ def test_asked_all_the_time_beside_answers(
 
     def look() -> None:
         try:
-            while not over.is_set():
+            while not over.wait(0.001):  # lets the answers have a turn
                 found = ask.foreseen("What is this?", "A circle.", "Why?").estimate.reused
                 told.append(found.tokens)
         except Exception as error:
@@ -319,11 +319,13 @@ def test_asked_all_the_time_beside_answers(
     threads = [threading.Thread(target=look, daemon=True) for _ in range(2)]
     for each in threads:
         each.start()
-    for number in range(8):
-        reply, _ = ask(f"What is number {number}?")
-        ask(f"What is number {number}?", reply, "Why?")
-    assert wait_until(lambda: faults or (told and told[-1] > 0))
-    over.set()
-    for each in threads:
-        each.join(PATIENCE_SECONDS)
+    try:
+        for number in range(8):
+            reply, _ = ask(f"What is number {number}?")
+            ask(f"What is number {number}?", reply, "Why?")
+        assert wait_until(lambda: faults or (told and told[-1] > 0))
+    finally:
+        over.set()
+        for each in threads:
+            each.join(PATIENCE_SECONDS)
     assert faults == []
