@@ -8,6 +8,7 @@ prompt of another question about them is put together from it and the words, wit
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -16,6 +17,7 @@ from typing import Any
 
 from core.engine.base import Request
 from core.engine.pieces import in_pieces
+from core.engine.runs import Runs
 from core.planning.card import ModelCard
 from core.planning.measured import Sampled, told
 from core.planning.memory import goes_in_chunks
@@ -49,6 +51,8 @@ class Preparer:
 
     def __init__(self, card: ModelCard, processor: Any, device: str, dtype: Any) -> None:
         self._card, self._processor = card, processor
+        self._pieces = goes_in_chunks(card)
+        self._asked = _with_runs(processor) if self._pieces else processor
         self._device, self._dtype = device, dtype
         self._begun: OrderedDict[Hashable, _Begun] = OrderedDict()
         self._turn = threading.Lock()
@@ -124,9 +128,9 @@ class Preparer:
 
         assert request.frames is not None
         frames = torch.from_numpy(request.frames.pixels).permute(0, 3, 1, 2)
-        pieces = goes_in_chunks(self._card)
+        whole = frames.to("meta" if self._pieces else device)
         made = {}
-        for name, value in self._whole(request, frames.to("meta" if pieces else device)).items():
+        for name, value in self._whole(request, whole).items():
             if not _is_tensor(value):
                 made[name] = value
             elif name.startswith(PIXELS) and value.is_meta:
@@ -151,7 +155,7 @@ class Preparer:
             width=plan.width,
             duration_seconds=plan.duration_seconds,
         )
-        found: dict[str, Any] = self._processor(
+        found: dict[str, Any] = self._asked(
             text=[request.prompt],
             videos=[[pixels]],  # of the first text: some classes count them a text
             video_metadata=[told(frames)],
@@ -206,6 +210,17 @@ class Preparer:
     def _tokens(self, text: str) -> list[int]:
         found: list[int] = self._processor.tokenizer(text, add_special_tokens=False).input_ids
         return found
+
+
+def _with_runs(processor: Any) -> Any:
+    """The same processor with another tokenizer in its place."""
+    tokens = (getattr(processor, name, None) for name in ("video_token", "image_token"))
+    placeholders = [each for each in tokens if isinstance(each, str)]
+    if not placeholders:
+        return processor
+    found = copy.copy(processor)
+    found.tokenizer = Runs(processor.tokenizer, placeholders)
+    return found
 
 
 def _is_tensor(value: Any) -> bool:
