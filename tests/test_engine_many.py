@@ -631,6 +631,29 @@ def test_a_batch_whose_requests_cannot_be_read_on(
     assert [each["actual"]["reply_tokens"] for each in records] == [20] * len(records) != []
 
 
+@pytest.mark.parametrize("kind", ["local", "replicas"])
+def test_a_batch_for_which_there_is_no_thread_leaves_none(
+    kind: str, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one that it starts cannot be had; what the first one does comes to an end."""
+    replicas = Replicas([FakeEngine(maker.card, pause_seconds=0.01) for _ in range(2)])
+    engine = maker.engine(2)[0] if kind == "local" else replicas
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def refuse_the_second(thread: threading.Thread) -> None:
+        if len(started) == 1:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    asked = itertools.cycle(maker.asked())
+    with monkeypatch.context() as refused:
+        refused.setattr(threading.Thread, "start", refuse_the_second)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            list(stream_many(engine, asked, stop=NEVER))
+    assert [each.is_alive() for each in started] == [False]
+
+
 def test_an_unloaded_engine_says_so(maker: Maker) -> None:
     engine, _ = maker.engine(2)
     engine.close()
