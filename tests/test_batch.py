@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ from clips import CLIPS, numbers_of
 from command_line import ROOT, Command
 from core.batch import answer_all, keep_frames
 from core.batch_files import Asked, Refused, open_answers, read_requests
+from core.engine import Finished
 from core.errors import FramewiseError, SettingsError
 from core.planning import ModelCard, Settings, load_card, parse_devices
 from core.planning.memory import AS_STORED, Execution
 from core.pooling import awaited, unordered
 from core.video import iter_frames
 from core.video.store import FrameStore
-from fake_engine import FakeEngine
+from fake_engine import FakeEngine, wait_until
 
 SETTINGS = Settings(max_frame_tokens=16, max_frames=4)
 
@@ -241,6 +243,28 @@ def test_answers_of_an_engine(
         assert each["actual"]["seconds_to_first_token"] >= each["actual"]["seconds_to_read"] > 0
     counts = sorted(len(each.frames.indices) for each in engine.requests)
     assert counts == [4, 6]
+
+
+def test_frames_are_held_by_the_engine_alone(
+    write: Callable[..., Path], clip_file: Callable[[str], Path], card: ModelCard
+) -> None:
+    """The first ones until the next are taken, others not even so long."""
+    frames: list[Any] = []
+
+    class Drops(FakeEngine):
+        def stream_many(self, asked: Iterator[Any], *, stop: threading.Event) -> Any:
+            while (request := next(asked, stop)) is not stop:
+                if request is None:
+                    continue
+                frames.append(weakref.ref(request.frames.pixels))
+                del request
+                assert wait_until(lambda: all(each() is None for each in frames[1:]))
+                assert len(frames) == 1 or frames[0]() is None
+                yield len(frames) - 1, next(e for e in self._speak(stop) if isinstance(e, Finished))
+
+    video = str(clip_file("h264.mp4"))
+    asked = requests(write(*({"id": n, "video": video, "question": "?"} for n in range(3))))
+    assert len(_answered(asked, Drops(card))) == len(frames) == 3
 
 
 @pytest.mark.parametrize("error", [FramewiseError("Full.", remedy="Wait."), RuntimeError("oops")])
