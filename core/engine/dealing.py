@@ -49,9 +49,9 @@ class Dealing:
                     numbers.append(found[0])
             finally:
                 ticket.leave()
-            handed = None if found is None else [found[1]]
+            handed = [found and found[1]]
             del found
-            yield handed and handed.pop()  # frames: not to be held until the next one is taken
+            yield handed.pop()  # frames: not to be held until the next one is taken
 
     def check(self) -> None:
         """Raise what the requests' iterator has raised."""
