@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, count
+from itertools import count
 from typing import TypeVar
 
 from core.asking import (
@@ -113,7 +113,10 @@ def answer_all(
                     continue
                 engine = load()
                 # not the reading's stop: an error there must not cut short what is being answered
-                told = stream_many(engine, chain([first], asking.requests), stop=threading.Event())
+                handed = [first]
+                del first
+                asked = _led(handed, asking.requests)
+                told = stream_many(engine, asked, stop=threading.Event())
                 with closing(told):
                     for number, event in told:
                         yield from asking.refused()
@@ -169,7 +172,15 @@ class _Asking:
             number = next(numbers)
             self._pieces[number] = []
             self._under_way[number] = replace(ready, request=replace(ready.request, frames=None))
-            yield ready.request
+            handed = [ready.request]
+            del found, ready
+            yield handed.pop()  # frames: not to be held until the next one is taken
+
+
+def _led(first: list[Request], others: Iterator[Request | None]) -> Iterator[Request | None]:
+    """One before the others; its frames are not held here, as long as the batch goes on."""
+    yield first.pop()
+    yield from others
 
 
 def _attempt(work: Callable[[Asked], Result], asked: Asked | Refused) -> Result | Record:

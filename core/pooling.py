@@ -56,6 +56,7 @@ def awaited(
                 finished.extend(done)
                 if not done:
                     yield None
+                del done  # what they gave is held by who takes it alone
                 continue
             yield (finished.popleft().result(),)
     except BaseException:  # closed, or ended by an error; after the last item others may go on

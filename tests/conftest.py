@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from command_line import Command, Done
 from tiny_checkpoint import write_tiny_checkpoint
 
 if TYPE_CHECKING:
+    from asking_many import Maker
     from core.engine.local import LocalEngine
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
@@ -103,6 +105,55 @@ def engine(tiny_model: Path, network: Any, processor: Any) -> LocalEngine:
     from core.planning import load_card
 
     return LocalEngine(load_card(tiny_model), network, processor, choose_devices("cpu"))
+
+
+@pytest.fixture(scope="session")
+def maker(tiny_model: Path, processor: Any) -> Maker:
+    """Makes engines whose replies vary."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    from asking_many import Maker
+    from core.planning import load_card
+
+    torch.set_num_threads(1)
+    network = AutoModelForImageTextToText.from_pretrained(tiny_model).eval()
+    torch.manual_seed(3)
+    for each in network.parameters():
+        if each.dim() > 1:
+            each.data.copy_(torch.randn_like(each) * 2 / each[0].numel() ** 0.5)
+    head = torch.randn_like(network.lm_head.weight)
+    network.lm_head.weight = torch.nn.Parameter(head)
+    settings = network.generation_config
+    settings.eos_token_id = None
+    settings.suppress_tokens = [*range(min(processor.tokenizer.all_special_ids), len(head))]
+    return Maker(card=load_card(tiny_model), network=network, processor=processor)
+
+
+@pytest.fixture(scope="session")
+def alone(maker: Maker) -> list[str]:
+    """What each of Maker.asked is answered by itself."""
+    from asking_by_hand import NEVER, said
+
+    found = []
+    for each in maker.asked():
+        engine, _ = maker.engine()
+        found.append(said(list(engine.stream(each, stop=NEVER))))
+    assert len(set(found)) == len(found)
+    return found
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """A file of requests: objects, or lines as they are."""
+
+    def file(*lines: Any) -> Path:
+        path = tmp_path / "requests.jsonl"
+        coded = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+        path.write_bytes(b"\n".join(coded) + b"\n")
+        return path
+
+    return file
 
 
 @pytest.fixture

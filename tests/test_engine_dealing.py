@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,3 +146,39 @@ def test_replicas_get_what_they_know(card: ModelCard, asked: Request) -> None:
     told = list(stream_many(Replicas(engines), requests, stop=NEVER))
     assert [[each.video for each in engine.requests] for engine in engines] == [["a"], ["b"]]
     assert sorted(number for number, event in told if isinstance(event, Finished)) == [0, 1]
+
+
+def test_what_one_has_taken_is_known_before_the_other_one_takes(asked: Request) -> None:
+    """The other one comes while the first is still being told what it got."""
+    found: list[Request | None] = []
+    numbers: list[list[int]] = [[], []]
+
+    class Meets:
+        """A request that lets the other engine come when it is looked at after it was dealt."""
+
+        looked = 0
+
+        @property
+        def video(self) -> str:
+            self.looked += 1
+            if self.looked == 2:
+                other.start()
+                other.join(0.3)  # it comes to its end if nobody keeps it waiting
+            return "a"
+
+    source: list[Any] = [Meets(), replace(asked, video="a"), None, None]
+    dealing = Dealing(iter(source), [lambda _: False] * 2)
+    other = threading.Thread(target=lambda: found.append(next(dealing.taken(1, numbers[1]))))
+    taking = dealing.taken(0, numbers[0])
+    next(taking)
+    other.join(60)
+    assert found == [None]  # put by for the one that is going to know the video
+    next(taking)
+    assert numbers == [[0, 1], []]
+
+
+def test_frames_are_held_by_who_took_them_alone(card: ModelCard) -> None:
+    dealing = Dealing((request(card) for _ in range(2)), [lambda _: False])
+    taken = dealing.taken(0, [])
+    frames = [weakref.ref(next(taken).frames.pixels) for _ in range(2)]
+    assert all(each() is None for each in frames)

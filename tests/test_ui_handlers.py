@@ -19,6 +19,7 @@ from core.planning.seconds import NOTHING
 from core.video.store import FrameStore
 from fake_engine import FakeEngine, wait_until
 from tiny_checkpoint import write_tiny_checkpoint
+from ui import texts
 from ui.film import fill_strip
 from ui.handlers import Handlers
 from ui.sessions import IDLE_SECONDS, Session, Sessions
@@ -189,6 +190,17 @@ def test_the_meter_says_what_is_kept(keeps: Reused, words: str | None, card: Mod
     assert words is None or words.format(f"{estimate.tokens.prompt:,}") in meter
     handlers.follow(session, {**VALUES, "model": QWEN}, "What?")
     assert session.foreseen.estimate.reused == NOTHING  # what is not loaded keeps nothing
+
+
+def test_a_defect_in_what_is_kept_is_told_in_the_meter(card: ModelCard) -> None:
+    class Confused(FakeEngine):
+        def reuse(self, request: Request) -> Reused:
+            raise ArithmeticError("confused")
+
+    handlers = Handlers(Confused(card))
+    session = opened(handlers)
+    assert texts.DEFECT in handlers.follow(session, VALUES, "What?")["meter"]
+    assert session.foreseen is None
 
 
 def test_what_is_kept_is_soon_answered(card: ModelCard) -> None:

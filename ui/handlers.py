@@ -77,13 +77,13 @@ class Handlers:
             return without_plan(f'<p class="fw-quiet">{texts.EMPTY_METER}</p>')
         try:
             found = session.pending.latest(self._wanted(session, values, question))
+            foreseen = self._recalled(found.value, values) if found else None
         except FramewiseError as error:
             session.foreseen = None
             return without_plan(render.notice(error))
         except Exception as error:
             session.foreseen = None
             return without_plan(render.notice(_defect(error)))
-        foreseen = self._recalled(found.value, values) if found else None
         session.foreseen = foreseen
         asking = str(time.monotonic_ns()) if found is None or found.stale else ""
         if found is None or foreseen is None:

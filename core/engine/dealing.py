@@ -44,17 +44,14 @@ class Dealing:
                 found = self._next(own)
                 if found is None and self._ended and not self._put_by:
                     return
+                if found is not None:  # in one's turn: the next one is dealt by it
+                    self._recent[own].append(found[1].video)
+                    numbers.append(found[0])
             finally:
                 ticket.leave()
-            if found is None:
-                yield None
-                continue
-            number, request = found
-            self._recent[own].append(request.video)
-            numbers.append(number)
+            handed = [found and found[1]]
             del found
-            yield request
-            del request  # frames: not to be held until the next one is taken
+            yield handed.pop()  # frames: not to be held until the next one is taken
 
     def check(self) -> None:
         """Raise what the requests' iterator has raised."""

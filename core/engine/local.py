@@ -156,13 +156,14 @@ class LocalEngine:
         )
         args = (answering, batch, either, told)
         worker = threading.Thread(target=self._work_many, args=args, daemon=True)
-        worker.start()
         try:
+            worker.start()
             yield from _all(told, worker)
         finally:
             gone.set()
             feed.close()
-            worker.join()
+            if worker.ident is not None:  # or there was no thread to be had for it
+                worker.join()
 
     def _loaded(self) -> Answering:
         if self._answering is None:

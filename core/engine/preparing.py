@@ -47,7 +47,10 @@ class _Begun:
 
 
 class Preparer:
-    """Makes a model's inputs with its processor; threads take turns, as processors demand it."""
+    """Makes a model's inputs with its processor; threads take turns, as processors demand it.
+
+    Not for words alone: who has the model would wait while another's frames are made ready.
+    """
 
     def __init__(self, card: ModelCard, processor: Any, device: str, dtype: Any) -> None:
         self._card, self._processor = card, processor
@@ -55,7 +58,7 @@ class Preparer:
         self._asked = _with_runs(processor) if self._pieces else processor
         self._device, self._dtype = device, dtype
         self._begun: OrderedDict[Hashable, _Begun] = OrderedDict()
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()  # at the processor
 
     def knows(self, video: Hashable) -> bool:
         """Whether the prompt of a question about it can be made without its frames."""
@@ -82,6 +85,8 @@ class Preparer:
         Raises:
             KeyError: there are no frames, and the video is not known.
         """
+        if request.frames is None:
+            return self._by_words(request)
         with self._turn:
             return self._made(request, self._device)
 
@@ -103,14 +108,18 @@ class Preparer:
         }
 
     def _made(self, request: Request, device: str) -> dict[str, Any]:
-        before, after = self._parted(request)
-        if request.frames is None:
-            inputs = self._continued(self._begun[request.video], before, after)
-            self._begun.move_to_end(request.video)
-            return inputs
         inputs = self._processed(request, device)
         if request.video is not None:
-            self._remember(request.video, inputs, before, after)
+            self._remember(request, inputs)
+        return inputs
+
+    def _by_words(self, request: Request) -> dict[str, Any]:
+        before, after = self._parted(request)
+        begun = self._begun[request.video]
+        if before != begun.text:
+            raise KeyError(before)
+        inputs = self._continued(begun, self._tokens(after, request.plan.route))
+        self._begun.move_to_end(request.video)
         return inputs
 
     def _parted(self, request: Request) -> tuple[str, str]:
@@ -167,10 +176,11 @@ class Preparer:
         found.pop("video_metadata", None)
         return found
 
-    def _remember(self, video: Hashable, inputs: dict[str, Any], before: str, after: str) -> None:
+    def _remember(self, request: Request, inputs: dict[str, Any]) -> None:
         """Keep what comes again, where the words after the video are tokens of their own."""
-        ids = inputs["input_ids"][0].tolist()
-        tail = self._tokens(after)
+        before, after = self._parted(request)
+        video, ids = request.video, inputs["input_ids"][0].tolist()
+        tail = self._tokens(after, request.plan.route)
         if not tail or ids[-len(tail) :] != tail:
             return
         self._begun[video] = _Begun(
@@ -191,12 +201,10 @@ class Preparer:
         while len(self._begun) > KEPT_VIDEOS:
             self._begun.popitem(last=False)
 
-    def _continued(self, begun: _Begun, before: str, after: str) -> dict[str, Any]:
+    def _continued(self, begun: _Begun, words: list[int]) -> dict[str, Any]:
         import torch
 
-        if before != begun.text:
-            raise KeyError(before)
-        tail = torch.tensor([self._tokens(after)])
+        tail = torch.tensor([words])
         inputs = dict(begun.inputs)
         for name in OF_TOKENS:
             if name in inputs:
@@ -207,8 +215,12 @@ class Preparer:
                 inputs[name] = torch.cat((begin, rest.to(begin.dtype)), dim=1)
         return self.placed(inputs) | begun.pixels
 
-    def _tokens(self, text: str) -> list[int]:
-        found: list[int] = self._processor.tokenizer(text, add_special_tokens=False).input_ids
+    def _tokens(self, text: str, route: str) -> list[int]:
+        """By a tokenizer that nobody takes turns at, where there is one."""
+        found = writer_for(self._card, route).ids(text)
+        if found is None:
+            with self._turn:
+                found = self._processor.tokenizer(text, add_special_tokens=False).input_ids
         return found
 
 

@@ -110,9 +110,9 @@ class Replicas:
             )
             for own, each in enumerate(self.engines)
         ]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             left = len(threads)
             while left:
                 found = told.get()
@@ -126,7 +126,8 @@ class Replicas:
         finally:
             gone.set()
             for thread in threads:
-                thread.join()
+                if thread.ident is not None:  # or there was no thread to be had for it
+                    thread.join()
 
     def close(self) -> None:
         """Free the memory of all of them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,36 @@ def test_made_ahead(made: tuple[Any, ModelCard]) -> None:
     _same(_preparer(made).inputs(asked_first), preparer.placed(preparer.ahead(asked_first)))
     other = _asked(made, (Turn("user", "And its colour?"),))
     _same(_preparer(made).inputs(other), preparer.inputs(_blind(other)))
+
+
+def test_words_wait_for_nobodys_frames(made: tuple[Any, ModelCard]) -> None:
+    """Another video is under way in the processor; who asks about a known one has the model."""
+    processor, card = made
+    begun, let = threading.Event(), threading.Event()
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(processor, name)
+
+        def __call__(self, **asked: Any) -> Any:
+            begun.set()
+            assert let.wait(60)
+            return processor(**asked)
+
+    let.set()
+    usual = _asked(made)
+    preparer = Preparer(card, Slow(), "cpu", torch.float32)
+    preparer.inputs(usual)
+    let.clear()
+    begun.clear()
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(preparer.ahead, replace(usual, video="other"))
+        assert begun.wait(60)
+        words = pool.submit(preparer.inputs, _blind(usual))
+        done, _ = wait([words], timeout=5)
+        let.set()
+    assert done == {words}
+    assert torch.equal(words.result()["input_ids"], other.result()["input_ids"])
 
 
 def test_stand_ins_hold_no_memory(made: tuple[Any, ModelCard]) -> None:
