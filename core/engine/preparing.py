@@ -143,7 +143,7 @@ class Preparer:
             if not _is_tensor(value):
                 made[name] = value
             elif name.startswith(PIXELS) and value.is_meta:
-                made[name] = torch.empty_like(value, dtype=self._dtype, device=device)
+                made[name] = torch.empty(value.shape, dtype=self._dtype, device=device)
                 in_pieces(
                     self._processor.video_processor,
                     frames,
