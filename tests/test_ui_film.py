@@ -48,8 +48,8 @@ def test_keyframes_stand_in_with_their_own_times_until_the_frames_are_there(
     assert session.foreseen is not None
     strips = list(fill_strip(session))
     assert strips[0].count("<img") == 0
-    first = next(strip for strip in strips if "<img" in strip)
-    assert first.count("<img") == 16
+    # on a busy machine there are strips with a part of the keyframes before
+    first = next(strip for strip in strips if strip.count("<img") == 16)
     assert first.count("fw-near") >= 14  # the first frame is a keyframe itself
     labels = re.findall(r"≈ ([\d:.]+)</b>", first)
     assert set(labels) <= {"0:00.0", "0:08.0", "0:16.0", "0:24.0", "0:32.0", "0:40.0"}
