@@ -14,7 +14,7 @@ from core.video.info import VideoInfo
 TYPICAL_GOP = 250  # frames between keyframes where the file is not at hand: x264's default
 BUS_BYTES = 1e10  # a second, from memory that is not pinned over PCIe 4.0 x16
 Reading = Literal["video", "store", "none"]
-KEPT_PIXELS = 2.5e8  # a second, from a frame store: BENCHMARKS.md, 256 pictures in 0.12 s
+KEPT_PIXELS = 2.2e8  # a second, from a frame store: BENCHMARKS.md, 256 pictures in 0.13 s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
