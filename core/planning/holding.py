@@ -44,25 +44,24 @@ def hold(
     if found is None:
         raise _refusal(card, devices, execution)
     among, placement = found
-    if execution.placement == "replicas" and placement.mode != "replicas":
-        raise MemoryOverflow(
-            f"{card.name} fits on {placement.replicas} of {len(there)} devices, each for itself.",
-            remedy="Choose the placement auto"
-            + ("." if has_experts(card) else ", or hold it in fewer bytes: --quantize int8."),
-        )
     return settled(placement, among, execution)
 
 
 def _found(
     card: ModelCard, devices: tuple[Device, ...], execution: Execution
 ) -> tuple[tuple[Device, ...], Placement] | None:
-    """The placement with the most room; the machine's memory helps only where nothing else does."""
+    """The placement with the most room; the machine's memory helps only where nothing else does.
+
+    Where replicas are asked for there are at least two, with less room if need be.
+    """
     for among in dict.fromkeys((processors(devices), devices)):
         away = among != processors(devices) and execution.in_chunks is None
         how = replace(execution, in_chunks=False) if away else execution  # the plain way then
         for tokens in USUAL_TOKENS:
             load = _usual(card, tokens, run_dtype(card, devices[0], how), how)
             placement = place(load, among, how)
+            if execution.placement == "replicas" and placement.mode != "replicas":
+                continue
             if not any(each.missing for each in memory_on(load, placement, among)):
                 return among, placement
     return None
@@ -82,22 +81,30 @@ def _usual(card: ModelCard, tokens: int, dtype: str, execution: Execution) -> Lo
 
 def _refusal(card: ModelCard, devices: tuple[Device, ...], execution: Execution) -> MemoryOverflow:
     there = processors(devices)
-    packed = [
-        f"--quantize {precision}"
-        for precision in QUANTISED
-        if there[0].kind == "cuda"
-        and execution.precision not in QUANTISED
-        and not has_experts(card)
-        and _found(card, there, replace(execution, precision=precision))
-    ]
-    needed = weight_bytes(card, there[0], execution)
-    available = sum(each.capacity_bytes for each in there)
-    ways = [*packed, "a smaller checkpoint", "a machine with more memory"]
-    if execution.placement == "single" and len(there) > 1:
+    ways = ["a smaller checkpoint", "a machine with more memory"]
+    if there[0].kind == "cuda" and execution.precision not in QUANTISED and not has_experts(card):
+        ways = [
+            f"--quantize {precision}"
+            for precision in QUANTISED
+            if _found(card, there, replace(execution, precision=precision))
+        ] + ways
+    usual = replace(execution, placement="auto")
+    if usual != execution and _found(card, devices, usual):
         ways.insert(0, "--placement auto")
     return MemoryOverflow(
+        _lack(card, there, execution), remedy=f"Choose {', '.join(ways[:-1])}, or {ways[-1]}."
+    )
+
+
+def _lack(card: ModelCard, there: tuple[Device, ...], execution: Execution) -> str:
+    """What it would take, and what there is."""
+    alone = _found(card, there, replace(execution, placement="single"))
+    if execution.placement == "replicas" and alone is not None:
+        return f"{card.name} fits on 1 of {len(there)} devices, and replicas take two."
+    needed = weight_bytes(card, there[0], execution)
+    available = sum(each.capacity_bytes for each in there)
+    return (
         f"The weights of {card.name} need {needed / GIB:.1f} GiB in "
         f"{run_dtype(card, there[0], execution)}, with room to work beside them; "
-        f"{', '.join(each.name for each in there)} have {available / GIB:.1f} GiB.",
-        remedy=f"Choose {', '.join(ways[:-1])}, or {ways[-1]}.",
+        f"{', '.join(each.name for each in there)} have {available / GIB:.1f} GiB."
     )

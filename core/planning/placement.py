@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import Literal
 
 from core.planning.devices import Device, published
@@ -63,7 +63,8 @@ def place(load: Load, devices: tuple[Device, ...], execution: Execution = AS_STO
     placed = _placement("split", _spans(used, counts, len(devices)), used, len(fitting))
     lacking = any(each.missing for each in memory_on(load, placed, devices))
     if lacking and mode in ("auto", "split") and execution.precision not in QUANTISED:
-        return _offloaded(load, devices) or placed  # packed layers cannot come and go
+        fewest = min(2, len(there)) if mode == "split" else 1
+        return _offloaded(load, devices, fewest=fewest) or placed  # packed ones cannot come and go
     return placed
 
 
@@ -156,45 +157,47 @@ def _spans(used: tuple[int, ...], counts: Sequence[int], devices: int) -> list[r
 
 
 def _split(load: Load, devices: tuple[Device, ...]) -> tuple[tuple[int, ...], list[int]]:
-    """Which devices to use, and how many layers each gets.
-
-    All of them, or fewer if only so it fits: a small one can be too small for its own part.
-    """
-    used = tuple(range(len(devices)))
-    everywhere = used, _balanced(load, devices, load.layers)
-    counts = everywhere[1]
-    while not _fits(load, _among(devices, used), counts):
-        smallest = min(used, key=lambda number: devices[number].capacity_bytes)
-        used = tuple(number for number in used if number != smallest)
-        if len(used) < 2:
-            return everywhere
-        counts = _balanced(load, _among(devices, used), load.layers)
-    return used, counts
+    """Which devices to use, and how many layers each gets; all of them where it does not fit."""
+    found = _laid(load, devices, load.layers, fewest=2)
+    return found or (tuple(range(len(devices))), _balanced(load, devices, load.layers))
 
 
-def _offloaded(load: Load, devices: tuple[Device, ...]) -> Placement | None:
+def _offloaded(load: Load, devices: tuple[Device, ...], *, fewest: int) -> Placement | None:
     """As few layers in the machine's memory as make it fit; None where it does not even so."""
     there = processors(devices)
     if len(there) == len(devices):
         return None
     host = devices[len(there)]
     for away in range(1, load.layers + 1):
-        held = load.layers - away
-        counts = _balanced(load, there, held, visiting=away)
-        if _fits(load, there, counts, visiting=away):
-            spans = _spans((*range(len(there)), len(there)), [*counts, away], len(devices))
+        found = _laid(load, there, load.layers - away, fewest=fewest, visiting=away)
+        if found is not None:
+            used, counts = found
+            spans = _spans((*used, len(there)), [*counts, away], len(devices))
             if load.waiting(host, spans[len(there)]).missing:
                 return None
-            return _placement("offload", spans, tuple(range(len(there))), 0)
+            return _placement("offload", spans, used, 0)
     return None
 
 
-def _fits(
-    load: Load, devices: tuple[Device, ...], counts: Sequence[int], *, visiting: int = 0
-) -> bool:
-    return not any(
-        _part(load, devices, number, count, visiting).missing for number, count in enumerate(counts)
-    )
+def _laid(
+    load: Load, devices: tuple[Device, ...], layers: int, *, fewest: int, visiting: int = 0
+) -> tuple[tuple[int, ...], list[int]] | None:
+    """Which devices to use, and how many of ``layers`` each gets; None where it does not fit.
+
+    All of them, or fewer if only so it fits: a small one can be too small for its own part. One
+    that would get nothing is not used.
+    """
+    used = tuple(range(len(devices)))
+    while len(used) >= fewest:
+        among = _among(devices, used)
+        counts = _balanced(load, among, layers, visiting=visiting)
+        parts = [_part(load, among, place, n, visiting) for place, n in enumerate(counts)]
+        if not any(each.missing for each in parts):
+            holds = [bool(each.layers) or each.peak > each.reserve for each in parts]
+            return tuple(compress(used, holds)), [*compress(counts, holds)]
+        smallest = min(used, key=lambda number: devices[number].capacity_bytes)
+        used = tuple(number for number in used if number != smallest)
+    return None
 
 
 def _among(devices: tuple[Device, ...], used: tuple[int, ...]) -> tuple[Device, ...]:
