@@ -257,18 +257,21 @@ def test_experts_are_not_offered_packed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("devices", "precision", "words"),
+    ("devices", "execution", "words"),
     [
-        ("12GiB", None, "choose --quantize int8, a smaller model"),
-        ("9GiB", None, "choose --quantize int4, a smaller model"),
-        ("4GiB", None, "choose a smaller model"),
-        ("8GiB", "int8", "choose a smaller model"),
+        ("12GiB", Execution(), "choose --quantize int8, a smaller model"),
+        ("9GiB", Execution(), "choose --quantize int4, a smaller model"),
+        ("4GiB", Execution(), "choose a smaller model"),
+        ("8GiB", Execution(precision="int8"), "choose a smaller model"),
+        ("2x14GiB", Execution(placement="single"), "choose --placement auto, --quantize int8, a"),
+        ("2x9GiB", Execution(placement="replicas"), "choose --quantize int4, a smaller model"),
+        ("2GiB,24GiB", Execution(placement="split"), "choose --placement auto, a smaller model"),
     ],
 )
-def test_a_model_that_is_too_large_may_be_packed(
-    devices: str, precision: str | None, words: str
+def test_a_model_that_is_too_large_may_be_held_otherwise(
+    devices: str, execution: Execution, words: str
 ) -> None:
-    card, execution = load_card("Qwen/Qwen2.5-VL-7B-Instruct"), Execution(precision=precision)
+    card = load_card("Qwen/Qwen2.5-VL-7B-Instruct")
     chosen, there = Settings(max_frames=8), parse_devices(devices)
     plan = make_plan(VIDEO, chosen, card)
     found = estimate(plan, VIDEO, chosen, card, TURNS, devices=there, execution=execution)

@@ -56,9 +56,10 @@ def remedy_for(
         return Remedy(message=f"Set {' and '.join(changes)}.", settings=fitting)
     held = any(each.weights + each.reserve > each.device.capacity_bytes for each in found.memory)
     if held or found.verdict == "over_memory":
-        packed = _packed(info, settings, card, turns, devices, execution)
+        held_otherwise = _otherwise(info, settings, card, turns, devices, execution)
         message = (
-            f"Even the smallest plan does not fit: choose {packed}a smaller model or more memory."
+            f"Even the smallest plan does not fit: choose {held_otherwise}a smaller model or more "
+            "memory."
         )
     else:
         message = (
@@ -70,7 +71,7 @@ def remedy_for(
     return Remedy(message=message, settings=None)
 
 
-def _packed(
+def _otherwise(
     info: VideoInfo,
     settings: Settings,
     card: ModelCard,
@@ -78,14 +79,20 @@ def _packed(
     devices: tuple[Device, ...],
     execution: Execution,
 ) -> str:
-    """The mildest quantisation with which something fits, as words for a remedy."""
+    """Another placement and the mildest quantisation with which something fits, for a remedy."""
+    anywhere = replace(execution, layers=None)
+
+    def helps(other: Execution) -> bool:
+        return fit(info, settings, card, turns, devices, execution=other) is not None
+
+    usual, ways = replace(anywhere, placement="auto"), ""
+    if execution.placement != "auto" and helps(usual):
+        ways = "--placement auto, "
     if devices[0].kind != "cuda" or execution.precision in QUANTISED or has_experts(card):
-        return ""
-    for precision in QUANTISED:
-        smaller = replace(execution, precision=precision, layers=None)
-        if fit(info, settings, card, turns, devices, execution=smaller) is not None:
-            return f"--quantize {precision}, "
-    return ""
+        return ways
+    packed = (each for each in QUANTISED if helps(replace(anywhere, precision=each)))
+    found = next(packed, None)
+    return ways if found is None else f"{ways}--quantize {found}, "
 
 
 def fit(
