@@ -26,7 +26,10 @@ def test_replicas_share_the_machines_memory(
     found = Answering(load_card(tiny_model), network, processor, (gpu,), replicas).fast
     assert found is not None
     assert found.conversations.limit == (2**33 - weights) // 2
-    assert found.away.limit == this_processor().capacity_bytes // 8 // replicas
+    away = this_processor().capacity_bytes // 8 // replicas
+    assert found.away.limit == away
+    assert found.tower is not None
+    assert found.tower.seen.away.limit == away // VISION_SHARE
 
 
 @pytest.mark.parametrize("devices", [1, 2])
@@ -40,4 +43,4 @@ def test_what_the_tower_saw_has_a_share_of_one_device(devices: int, tiny_model: 
     fast = Fast(network, kept_bytes=devices * 2**30, away_bytes=0)
     assert fast.tower is not None
     assert fast.conversations.limit == devices * 2**30
-    assert fast.tower.shelf.limit == 2**30 // VISION_SHARE
+    assert fast.tower.seen.here.limit == 2**30 // VISION_SHARE

@@ -20,6 +20,7 @@ from core.engine.picking import Picker, ends_of
 from core.engine.plain import Plain
 from core.engine.relief import Relieved
 from core.engine.remembering import Remembered
+from core.engine.seen import Seen
 from core.engine.telling import Teller, cut, shift_of
 from core.engine.tower import Tower, speed_up
 from core.engine.writing import AHEAD, Row, Rows, Steps
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 CHUNK_TOKENS = PREFILL_CHUNK_TOKENS
 # What the tower saw lies on the first device: beside the conversations that a device may keep, one
-# part in so many.
+# part in so many, and as much beside those in the machine's memory.
 VISION_SHARE = 4
 SPARED = (2, 2, 2, 1)  # where memory has run out, one part in so many goes, and one tries again
 
@@ -64,7 +65,8 @@ class Fast:
         self.tower: Tower | None = None
         if module is not None:
             share = VISION_SHARE * len(set(self.remembered.places))
-            self.tower = Tower(module, Shelf(kept_bytes // share))
+            seen = Seen(kept_bytes=kept_bytes // share, away_bytes=away_bytes // VISION_SHARE)
+            self.tower = Tower(module, seen)
             speed_up(module)
         text.config._attn_implementation = attention.CAUSAL
         self.decoder = Decoder.of(text, model.lm_head)
@@ -92,7 +94,7 @@ class Fast:
 
     def has_seen(self, video: Hashable) -> bool:
         """Whether what the tower made of this video is still there."""
-        return self.tower is not None and video in self.tower.shelf
+        return self.tower is not None and video in self.tower.seen
 
     def shared(self, ids: list[int], video: Hashable) -> int:
         """How many tokens of this prompt would not be read again; for any thread."""
@@ -123,8 +125,8 @@ class Fast:
     def sparing(self, *, but: Hashable = None) -> Iterator[bool]:
         """Let go of half of what is kept, then of half of the rest, in the end of all.
 
-        What was used least recently goes first, conversations to the machine's memory where there
-        is some. Gives True each time that something went.
+        What was used least recently goes first, to the machine's memory where there is some. Gives
+        True each time that something went.
 
         Args:
             but: a video that is asked about: what the tower made of it would only be made again.
@@ -132,7 +134,7 @@ class Fast:
         for part in SPARED:
             gone = [self.remembered.spare(part)]
             if self.tower is not None:
-                gone.append(bool(self.tower.shelf.spare(part, but=but)))
+                gone.append(self.tower.seen.spare(part, but=but))
             if any(gone):
                 yield True
 
@@ -197,7 +199,7 @@ class Fast:
         ids = inputs["input_ids"][0].tolist()
         if self.tower is not None:
             self.tower.video = video
-            self.tower.shelf.get(video)  # asked about: the last that would go
+            self.tower.seen.asked_about(video)
         kept, told = self._open(inputs, ids, video, room_for(len(ids) + max_new_tokens))
         read = len(kept.ids)
         self.remembered.use(kept)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from core.engine.attention import PACKED
-from core.engine.keeping import Shelf
 from core.engine.kernels import has_kernels
+from core.engine.seen import Seen
 from core.planning.memory import TOWER_CHUNK_PATCHES
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ class Tower:
     """Stands in for the ``forward`` of a vision tower.
 
     Attributes:
-        shelf: the tower's outputs, by video.
+        seen: the tower's outputs, by video.
         video: which one it is about to see; None keeps nothing.
         fused: whether torch.compile has fused its attention, which takes twice as much memory
             otherwise: then it sees half as much at a time, so that the forecast holds for both.
     """
 
-    def __init__(self, module: Any, shelf: Shelf[Any]) -> None:
-        self.shelf = shelf
+    def __init__(self, module: Any, seen: Seen) -> None:
+        self.seen = seen
         self.video: Hashable | None = None
         self.fused = False
         self._module = module
@@ -48,12 +48,14 @@ class Tower:
         module.forward = self.look
 
     def look(self, pixels: torch.Tensor | None = None, **inputs: Any) -> Any:
-        """The tower's own output: from the shelf, or chunk by chunk."""
-        kept = None if self.video is None else self.shelf.get(self.video)
+        """The tower's own output: one that was kept, or chunk by chunk."""
+        kept = None
+        if self.video is not None:
+            kept = self.seen.get(self.video, next(self._module.parameters()).device)
         if kept is None:
             kept = self._all(inputs.pop("pixel_values") if pixels is None else pixels, inputs)
             if self.video is not None:
-                self.shelf.put(self.video, kept, _nbytes(kept))
+                self.seen.put(self.video, kept)
         return copy.copy(kept)  # what called it may replace its fields
 
     def fuse(self) -> Callable[[], None]:
@@ -192,15 +194,6 @@ def _joined(parts: list[Any]) -> Any:
     for name in list(first):
         found[name] = _joined([part[name] for part in parts])
     return found
-
-
-def _nbytes(found: Any) -> int:
-    import torch
-
-    if isinstance(found, torch.Tensor):
-        return int(found.nbytes)
-    values = found.values() if hasattr(found, "values") else found
-    return sum(_nbytes(each) for each in values if each is not None)
 
 
 def _close(found: Any, expected: Any) -> bool:

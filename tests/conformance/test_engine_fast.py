@@ -139,6 +139,19 @@ def test_only_what_the_tower_saw_is_left(one: Subject) -> None:
     assert by_fast(fast, blind) == (_fresh(one, OTHER), 0)
 
 
+def test_what_the_tower_saw_goes_away_and_comes_back(one: Subject) -> None:
+    fast = one.fast()
+    by_fast(fast, one.inputs())
+    assert fast.tower is not None
+    for turns in (OTHER, ASKED_ON):
+        assert fast.tower.seen.spare(1)
+        assert not list(fast.tower.seen.here)
+        fast.conversations.shrink(0)
+        blind = _without_pixels(one.inputs(turns))
+        assert by_fast(fast, blind) == (_fresh(one, turns), 0)
+        assert not list(fast.tower.seen.away)
+
+
 def _without_pixels(inputs: dict[str, Any]) -> dict[str, Any]:
     return {
         name: torch.full((), torch.nan).expand(each.shape) if name.startswith("pixel") else each
@@ -187,7 +200,9 @@ def test_it_spares_more_and_more(one: Subject) -> None:
     sparing = fast.sparing()
     for left in ((2, 3), (3,), ()):
         assert next(sparing)
-        assert tuple(seed for seed in range(4) if fast.has_seen(seed)) == left
+        assert fast.tower is not None
+        assert tuple(seed for seed, _ in fast.tower.seen.here) == left
+        assert all(fast.has_seen(seed) for seed in range(4))
         assert tuple(each.video for _, each in (*fast.conversations, *fast.away)) == (
             left + tuple(range(4 - len(left)))
         )

@@ -16,7 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from core.engine import attention
 from core.engine import tower as tower_module
-from core.engine.keeping import Shelf
+from core.engine.seen import Seen
 from core.engine.tower import TRIED_GRIDS, Tower, widen_and_flatten
 
 
@@ -70,7 +70,7 @@ def test_chunks_see_what_the_whole_sees(
         return plain(*args, **named)
 
     _module(model).forward = counted
-    Tower(_module(model), Shelf(PLENTY)).fused = fused
+    Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0)).fused = fused
     monkeypatch.setattr(tower_module, "CHUNK_PATCHES", patches)
     assert _alike(_seen(model, inputs), whole)
     frames = 2 if one.kind.startswith("qwen") else 4  # a Qwen patch is two frames deep
@@ -89,7 +89,7 @@ def test_kept_output_is_the_same_though_it_was_changed(
     """Callers put what they make of the output into its fields."""
     monkeypatch.setattr(tower_module, "CHUNK_PATCHES", 100)
     model, inputs = one.copy(), one.inputs()
-    tower = Tower(_module(model), Shelf(PLENTY))
+    tower = Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0))
     tower.video = "video"
     first = [each.clone() for each in _seen(model, inputs)]
     blind = {
@@ -103,21 +103,21 @@ def test_kept_output_is_the_same_though_it_was_changed(
 
 def test_each_video_has_its_own(one: Subject) -> None:
     model = one.copy()
-    tower = Tower(_module(model), Shelf(PLENTY))
+    tower = Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0))
     expected = {seed: _seen(one.model, one.inputs(seed=seed)) for seed in (0, 1)}
     for seed in (0, 1, 0, 1):
         tower.video = seed
         assert _alike(_seen(model, one.inputs(seed=seed)), expected[seed])
-    assert {key for key, _ in tower.shelf} == {0, 1}
+    assert {key for key, _ in tower.seen.here} == {0, 1}
 
 
 def test_a_video_without_a_name_is_not_kept(one: Subject) -> None:
     model = one.copy()
-    tower = Tower(_module(model), Shelf(PLENTY))
+    tower = Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0))
     for seed in (0, 1):
         expected = _seen(one.model, one.inputs(seed=seed))
         assert _alike(_seen(model, one.inputs(seed=seed)), expected)
-    assert tower.shelf.nbytes == 0
+    assert tower.seen.here.nbytes == 0
 
 
 def test_no_more_is_kept_than_is_used(one: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,32 +127,32 @@ def test_no_more_is_kept_than_is_used(one: Subject, monkeypatch: pytest.MonkeyPa
     for patches in (100, 10**6):
         monkeypatch.setattr(tower_module, "CHUNK_PATCHES", patches)
         model = one.copy()
-        tower = Tower(_module(model), Shelf(PLENTY))
+        tower = Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0))
         tower.video = "video"
         with torch.inference_mode():
             seen = _seen(model, one.inputs())
-        ((_, kept),) = tower.shelf
+        ((_, kept),) = tower.seen.here
         held = {
             each.untyped_storage().data_ptr(): each.untyped_storage().nbytes()
             for each in _tensors(list(kept.values()))
         }
-        assert sum(held.values()) <= tower.shelf.nbytes
+        assert sum(held.values()) <= tower.seen.here.nbytes
         if one.kind.startswith("qwen"):  # what the tower makes is what is seen
-            assert tower.shelf.nbytes == sum(each.nbytes for each in seen)
+            assert tower.seen.here.nbytes == sum(each.nbytes for each in seen)
         else:  # one layer's patches, and perhaps the last one's
             config = model.config.vision_config
             side = int(torch.tensor(config.image_size).flatten()[0])
             patch = int(torch.tensor(config.patch_size).flatten()[0])
             layer = 4 * ((side // patch) ** 2 + 1) * config.hidden_size * 4
-            assert tower.shelf.nbytes <= 2 * layer
+            assert tower.seen.here.nbytes <= 2 * layer
 
 
 def test_what_is_too_large_is_not_kept(one: Subject) -> None:
     model = one.copy()
-    tower = Tower(_module(model), Shelf(10))
+    tower = Tower(_module(model), Seen(kept_bytes=10, away_bytes=10))
     tower.video = "video"
     assert _alike(_seen(model, one.inputs()), _seen(one.model, one.inputs()))
-    assert "video" not in tower.shelf
+    assert "video" not in tower.seen
 
 
 def test_wider_and_flat_is_the_same(one: Subject) -> None:
@@ -195,7 +195,7 @@ def test_what_is_compiled_is_tried_on_nobodys_video(
     attention.register()
     monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, attention.PACKED, _each_stretch)
     module.config._attn_implementation = attention.PACKED
-    tower = Tower(module, Shelf(PLENTY))
+    tower = Tower(module, Seen(kept_bytes=PLENTY, away_bytes=0))
     seen: list[int] = []
     asked: list[threading.Thread] = []
 
@@ -234,6 +234,6 @@ def test_nothing_comes_between_the_parts_of_a_divided_model(one: Subject) -> Non
     module = _module(model)
     for part in module.modules():
         add_hook_to_module(part, AlignDevicesHook("cpu"))
-    Tower(module, Shelf(PLENTY))
+    Tower(module, Seen(kept_bytes=PLENTY, away_bytes=0))
     assert [part for part in module.modules() if hasattr(part, "_hf_hook")] == [module]
     assert _alike(_seen(model, inputs), whole)
