@@ -20,6 +20,7 @@ from core.engine.picking import Picker, ends_of
 from core.engine.plain import Plain
 from core.engine.relief import Relieved
 from core.engine.remembering import Remembered
+from core.engine.taking import project_in_chunks, states_of
 from core.engine.telling import Teller, cut, shift_of
 from core.engine.tower import Tower, speed_up
 from core.engine.writing import AHEAD, Row, Rows, Steps
@@ -64,7 +65,8 @@ class Fast:
         self.tower: Tower | None = None
         if module is not None:
             share = VISION_SHARE * len(set(self.remembered.places))
-            self.tower = Tower(module, Shelf(kept_bytes // share))
+            self.tower = Tower(module, Shelf(kept_bytes // share), states_of(model.model))
+            project_in_chunks(model.model)
             speed_up(module)
         text.config._attn_implementation = attention.CAUSAL
         self.decoder = Decoder.of(text, model.lm_head)
@@ -110,7 +112,7 @@ class Fast:
             return
         self.decoder.graphs = False
         try:
-            first = self.decoder.stages[0].device
+            first = self.decoder.words.device
             with exclusive, torch.inference_mode(), torch.cuda.device(first):
                 allow_compiled()
                 ready = [self.decoder.compile(), *([self.tower.fuse()] if self.tower else [])]
