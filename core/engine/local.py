@@ -145,7 +145,7 @@ class LocalEngine:
         told: queue.Queue[Told | BaseException | None] = queue.Queue()
         gone = threading.Event()
         either = Either(stop, gone)
-        feed = Feed(requests, lambda number, request: _guest(answering, number, request))
+        feed = Feed(requests, lambda number, request: _guest(answering, number, request, either))
         batch = Batch(
             answering,
             feed,
@@ -272,13 +272,13 @@ def _waited(
         if stop.is_set():
             return None
         if task is None and before <= 1:
-            task = answering.ahead(request)
+            task = answering.ahead(request, stop)
     return task or Task(request=request)
 
 
-def _guest(answering: Answering, number: int, request: Request) -> Guest:
+def _guest(answering: Answering, number: int, request: Request, stop: Either) -> Guest:
     try:
-        return Guest(number=number, task=answering.ahead(request))
+        return Guest(number=number, task=answering.ahead(request, stop))
     except Exception as error:  # frames that are none, a prompt that the processor refuses
         return Guest(number=number, task=None, error=error)
 
