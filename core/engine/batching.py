@@ -81,18 +81,18 @@ class Batch:
         self._held = self._held or self._feed.take(until=self._stop.is_set)
         return self._held is not None and not self._stop.is_set()
 
-    def run(self, awaited: Callable[[], bool]) -> None:
-        """Until nobody is ready; while others wait for the model, only those who had joined.
+    def run(self, others: Callable[[], float]) -> None:
+        """Until nobody is ready; in all only as many join as ``others`` let who wait for the model.
 
-        At least one joins, if it is ready, so that a batch gets on whoever else asks.
+        They let one join at least, if it is ready, so that a batch gets on whoever else asks.
         """
         import torch
 
-        joined = False
+        joined = 0
         with torch.inference_mode():
             while True:
-                while self._may_join() and not (joined and awaited()) and self._join():
-                    joined = True
+                while self._may_join() and joined < others() and self._join():
+                    joined += 1
                 if not self._seats:
                     return
                 for row in self._rows.step():

@@ -217,7 +217,7 @@ class LocalEngine:
             told.put(error)
 
     def _one_turn(self, answering: Answering, batch: Batch, stop: Either) -> None:
-        ticket = self._line.join()
+        ticket = self._line.join(patience=self._most)  # or two batches take turns of one request
         try:
             while not ticket.wait(HEARTBEAT_SECONDS):
                 if stop.is_set():
@@ -226,7 +226,7 @@ class LocalEngine:
             answering.stop = stop  # only now: until its turn comes it is another's
             try:
                 answering.reset_peaks()
-                self._thread.run(partial(batch.run, ticket.awaited))
+                self._thread.run(partial(batch.run, ticket.others))
             finally:
                 answering.stop = threading.Event()
         finally:
