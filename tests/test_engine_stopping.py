@@ -5,18 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 
 from asking_by_hand import Passes, ask, ending, listening, request, still_works
 from asking_many import Maker
 from core.engine import Event, Text, pieces
 from core.engine.local import LocalEngine
 from core.engine.many import stream_many
-from core.engine.preparing import Preparer
-from core.errors import Cancelled
 
 SECONDS, LAST = 10.0, 2  # of a video of ten pieces; somebody presses Stop at the second
 
@@ -86,7 +84,8 @@ def test_for_a_batch(made: Pieces, maker: Maker) -> None:
 
 
 def test_while_another_has_the_processor(maker: Maker) -> None:
-    begun, let = threading.Event(), threading.Event()
+    """Whose turn it is has not come back from it when who waits for it hears of Stop."""
+    begun, let, stop = (threading.Event() for _ in range(3))
 
     class Slow:
         def __getattr__(self, name: str) -> Any:
@@ -97,19 +96,20 @@ def test_while_another_has_the_processor(maker: Maker) -> None:
             assert let.wait(60)
             return maker.processor(**asked)
 
-    def stopped() -> None:
-        raise Cancelled
+    def stopped_while_it_waits() -> list[Event]:
+        events = list[Event]()
+        for event in engine.stream(request(maker.card), stop=stop):
+            events.append(event)
+            stop.set()
+        return events
 
-    preparer = Preparer(maker.card, Slow(), "cpu", torch.float32)
-    with ThreadPoolExecutor(3) as pool:
-        first = pool.submit(preparer.inputs, request(maker.card))
+    engine, _ = replace(maker, processor=Slow()).engine(1)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(ask, engine)
         assert begun.wait(60)
-        others = {
-            pool.submit(make, request(maker.card), stopped)
-            for make in (preparer.inputs, preparer.ahead)
-        }
-        done, _ = wait(others, timeout=20)
+        second = pool.submit(stopped_while_it_waits)
+        done, _ = wait([second], timeout=20)
         let.set()
-    assert done == others
-    assert [type(each.exception()) for each in others] == [Cancelled] * 2
-    assert first.result()["input_ids"].numel() > 0
+    assert done == {second}
+    assert _stopped(second.result())
+    assert ending(first.result()).reply_tokens > 0
