@@ -59,6 +59,7 @@ class Answering:
         kept, away = budgets(model, devices)
         self.fast = Fast.of(model, kept_bytes=kept, away_bytes=away // replicas)
         self.stop = threading.Event()
+        self._thread: int | None = None  # that answers
         self._watch_layers()
 
     def knows(self, video: Hashable) -> bool:
@@ -128,7 +129,7 @@ class Answering:
         if task.inputs is not None:
             return int(task.inputs["input_ids"].shape[1])
         try:
-            return self._preparer.tokens(task.request)
+            return self._preparer.tokens(task.request, self._look)
         except Exception:
             return 0
 
@@ -173,6 +174,7 @@ class Answering:
     def _attempt(self, reply: Reply, work: Callable[[], None]) -> MemoryOverflow | None:
         import torch
 
+        self._thread = threading.get_ident()
         try:
             with torch.inference_mode():
                 work()
@@ -228,7 +230,8 @@ class Answering:
         return self._preparer.inputs(request, self._look)
 
     def _look(self) -> None:
-        _look(self.stop)
+        if threading.get_ident() == self._thread:  # another sets things up, through the same layers
+            _look(self.stop)
 
     def _watch_layers(self) -> None:
         """Look at the stop event before every layer, so that a long prefill can be stopped too."""

@@ -74,7 +74,7 @@ class Preparer:
         begin: list[int] = begun.inputs["input_ids"][0, : begun.length].tolist()
         return begin + (writer_for(self._card, request.plan.route).ids(words) or [UNKNOWN])
 
-    def tokens(self, request: Request) -> int:
+    def tokens(self, request: Request, look: Callable[[], None] = lambda: None) -> int:
         """The prompt's length, for which no pixels are made where shapes say it.
 
         Raises:
@@ -85,7 +85,7 @@ class Preparer:
             return begun.length + len(self._tokens(words, request.plan.route))
         if request.frames is None:
             raise KeyError(request.video)
-        with self._turn:
+        with self._own_turn(look):
             return self._processing.tokens(request)
 
     def inputs(self, request: Request, look: Callable[[], None] = lambda: None) -> dict[str, Any]:
