@@ -190,12 +190,14 @@ class Fast:
             video: names the video and its plan; what was kept of others is not used.
             max_new_tokens: the longest reply.
             streamer: its ``put`` is given every token, (1,), and may raise to end it.
-            look: called before every layer while the prompt is read; may raise to end it.
+            look: called before anything is moved, and before every layer while the prompt is read;
+                may raise to end it.
 
         Returns:
             The reply, to be handed to ``leave`` when it has ended, and how many tokens of the
             prompt had been read before.
         """
+        look()
         ids = inputs["input_ids"][0].tolist()
         if self.tower is not None:
             self.tower.video = video
