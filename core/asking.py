@@ -31,7 +31,7 @@ from core.planning.memory import AS_STORED, Execution
 from core.planning.presets import preset
 from core.planning.prompt import writer_for
 from core.planning.seconds import Reading
-from core.video.digest import name_of
+from core.video.digest import names_of
 from core.video.info import VideoInfo
 from core.video.reading import DEFAULT_READER, Frames, collect, iter_frames
 from core.video.wanted import FrameSource, Keeps
@@ -167,7 +167,7 @@ def answer(
         Cancelled: ``stop`` was set before the reply began.
     """
     require(foreseen)
-    video = name_of_frames(foreseen, reader)
+    video = name_of_frames(foreseen, reader, engine)
     reading = _reading(foreseen, stop=stop, reader=reader, frames_from=frames_from)
     request = request_of(foreseen, None, video)
     if video is not None and engine.knows(video):
@@ -254,13 +254,22 @@ def is_kept(foreseen: Foreseen, *, reader: str, frames_from: FrameSource) -> boo
     )
 
 
-def name_of_frames(foreseen: Foreseen, reader: str) -> Hashable | None:
-    """What the frames are of and how they look; None where the file cannot be looked at now."""
+def name_of_frames(
+    foreseen: Foreseen, reader: str, engine: Engine | None = None
+) -> Hashable | None:
+    """What the frames are of and how they look; None where the file cannot be looked at now.
+
+    By the file's content where that is known, or else, and where ``engine`` knows them so from a
+    question that came before, by the file itself.
+    """
     info, plan = foreseen.info, foreseen.plan
     if info.path is None:
         return None
     try:
-        content = name_of(info.path)
+        contents = names_of(info.path)
     except OSError:
         return None
-    return content, plan.indices, plan.times, plan.height, plan.width, plan.route, reader
+    looks = plan.indices, plan.times, plan.height, plan.width, plan.route, reader
+    names = [(content, *looks) for content in contents]
+    known = (name for name in names if engine is not None and engine.knows(name))
+    return next(known, names[0])

@@ -27,7 +27,7 @@ def recalled(
     ``foreseen`` is of this engine's model, as if nothing were kept; see core.asking.answer for the
     rest.
     """
-    video = name_of_frames(foreseen, reader)
+    video = name_of_frames(foreseen, reader, engine)
     reused = reuse_of(engine, request_of(foreseen, None, video))
     if reused.reading == "video" and is_kept(foreseen, reader=reader, frames_from=frames_from):
         reused = replace(reused, reading="store")

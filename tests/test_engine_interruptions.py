@@ -81,6 +81,26 @@ def test_stop_during_prefill(engine: LocalEngine, network: Any) -> None:
     assert still_works(engine)
 
 
+def test_stop_ends_nothing_in_another_thread(engine: LocalEngine, network: Any) -> None:
+    """Such as what is set up meanwhile through the same layers, which nobody does again."""
+    stop, found = threading.Event(), []
+
+    def look() -> None:
+        grid = torch.tensor([[1, 2, 2]])
+        with torch.inference_mode():
+            found.append(network.model.visual(torch.zeros(4, 1536), grid_thw=grid))
+
+    def stop_beside_another() -> None:
+        stop.set()
+        other = threading.Thread(target=look)
+        other.start()
+        other.join(60)
+
+    with listening(network, stop_beside_another):
+        assert ending(ask(engine, stop)).reason == "stopped"
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize("at", [2, 4])
 def test_a_stopped_reply_lets_go_of_what_was_read(
     at: int, engine: LocalEngine, network: torch.nn.Module

@@ -23,15 +23,20 @@ from asking_many import (
     scarce,
 )
 from core.engine import Finished, Request, Started
+from core.engine.answering import Answering, Task
 from core.engine.base import Failed
 from core.engine.many import stream_many
 from core.errors import MemoryOverflow
+from core.planning.machine import processor as this_processor
 
 
 def test_one_that_does_not_fit_beside_others_has_its_turn_alone(
     maker: Maker, alone: list[str]
 ) -> None:
-    """Out of memory in the second prompt: answered when the first has left, and so are all."""
+    """Out of memory in the second prompt: answered when the first has left, and so are all.
+
+    It begins twice, which is told once.
+    """
     engine, network = maker.engine(3)
     order: list[int] = []
     found: dict[int, list[Any]] = {}
@@ -43,7 +48,8 @@ def test_one_that_does_not_fit_beside_others_has_its_turn_alone(
             found.setdefault(number, []).append(event)
     assert replies(found) == alone
     assert order[0] == 0
-    assert len([each for each in found[1] if isinstance(each, Started)]) == 2  # it began twice
+    started = [each for each in found[1] if isinstance(each, Started)]
+    assert [each.prompt_tokens for each in started] == [found[1][-1].prompt_tokens]
 
 
 def test_one_for_which_there_is_no_room_waits_until_others_leave(
@@ -71,6 +77,29 @@ def test_one_for_which_there_is_no_room_waits_until_others_leave(
     assert order[0] == 0
     assert counted[0] == LENGTHS[1]
     assert len(counted) <= len(LENGTHS) + 2
+
+
+def test_what_has_no_room_is_counted_without_its_pixels(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had none when they were to be made ahead."""
+    _, network = maker.engine()
+    answering = Answering(maker.card, network, maker.processor, (this_processor(),))
+    asked, kind = maker.asked()[0], type(maker.processor.video_processor)
+    devices, call = list[str](), kind.__call__
+
+    def listen(self: Any, videos: Any, *args: Any, **named: Any) -> Any:
+        devices.append(videos[0][0].device.type)
+        return call(self, videos, *args, **named)
+
+    monkeypatch.setattr(kind, "__call__", listen)
+    counted = answering.tokens(Task(request=asked))
+    assert devices == ["meta"]
+    made = answering.ahead(asked, NEVER)
+    assert devices[-1] == "cpu"
+    assert counted == answering.tokens(made) == made.inputs["input_ids"].shape[1]
+    assert answering.tokens(Task(request=replace(asked, frames=None))) == counted
+    assert answering.tokens(Task(request=replace(asked, frames=None, video="other"))) == 0
 
 
 def test_one_that_does_not_fit_at_all(maker: Maker, alone: list[str]) -> None:

@@ -85,6 +85,7 @@ def test_who_waits_for_a_request_keeps_nobody_waiting(maker: Maker) -> None:
         person = threading.Thread(target=lambda: ask(engine))
         person.start()
         while person.is_alive():
+            person.join(0.01)  # or this thread leaves the others little of the processor
             yield None
         yield maker.asked()[1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import pytest
@@ -62,6 +63,17 @@ def test_of_the_free_slots_that_of_most_worth_is_given(worth: tuple[int, ...], o
     assert line.free() == ()
     tickets[1].leave()
     assert line.free() == (order[1],)
+
+
+def test_the_least_patient_of_those_who_wait() -> None:
+    """Whoever has a slot does not count, nor whoever has left."""
+    line = Line(["only"])
+    tickets = [line.join(patience=n) for n in (2, 8, 1)]
+    found = []
+    for each in reversed(tickets):
+        found.append(tickets[0].others())
+        each.leave()
+    assert found == [1, 8, math.inf]
 
 
 def test_who_leaves_twice_frees_one_slot() -> None:

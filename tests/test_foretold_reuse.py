@@ -78,6 +78,21 @@ class Asking:
         return said(events), finished.reused
 
 
+def test_what_was_asked_before_the_digest_was_known_is_of_use_after(
+    make: Callable[[], LocalEngine], info: VideoInfo, tmp_path: Path
+) -> None:
+    """A long upload is still being hashed at the first question."""
+    assert info.path is not None
+    fresh = replace(info, path=Path(shutil.copy(info.path, tmp_path / "fresh.mp4")))
+    ask = Asking(make(), fresh)
+    reply, _ = ask("What happens?")
+    assert fresh.path is not None
+    learn(fresh.path)
+    _, reused = ask("What happens?", reply, "And then?")
+    assert reused.tokens > 0
+    assert reused.reading == "none"
+
+
 def _all_but(tokens: int, reused: Reused) -> bool:
     """Whether the model knew the video, and so many tokens or more."""
     return (reused.seen, reused.reading) == (True, "none") and reused.tokens >= tokens

@@ -155,6 +155,39 @@ def test_chunks_of_frames_take_what_was_measured(model: str, frames: int) -> Non
     )
 
 
+# Peaks of whole requests in bf16 on an H200, in GB with the weights, as bench_peaks.py has it:
+# frames of one size whose patches the tower hands over.
+MEASURED_SQUARES = {
+    ("OpenGVLab/InternVL3-1B-hf", 32): 2.54,
+    ("OpenGVLab/InternVL3-1B-hf", 120): 3.02,
+    ("OpenGVLab/InternVL3-8B-hf", 8): 16.52,
+    ("OpenGVLab/InternVL3-8B-hf", 120): 19.35,
+    ("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", 120): 2.71,
+    ("llava-hf/llava-onevision-qwen2-7b-ov-hf", 8): 16.57,
+    ("llava-hf/llava-onevision-qwen2-7b-ov-hf", 64): 18.28,
+    ("llava-hf/llava-onevision-qwen2-7b-ov-hf", 120): 19.05,
+}
+
+
+@pytest.mark.parametrize(("name", "frames"), MEASURED_SQUARES)
+def test_square_frames_take_what_was_measured(name: str, frames: int) -> None:
+    card = load_card(name)
+    assert card.frame_tokens is not None
+    prompt = frames * card.frame_tokens + 60
+    side = card.family.frame_side or 0
+    load = load_of(
+        card,
+        dtype=card.dtype,
+        prompt=prompt,
+        total=prompt + 64,
+        patches=frames * (side // card.patches.patch_size) ** 2,
+    )
+    (device,) = parse_devices("H200")
+    whole = load.whole(device)
+    measured = MEASURED_SQUARES[name, frames] * 1e9
+    assert whole.peak - whole.reserve == pytest.approx(measured, rel=0.05)
+
+
 def test_chunks_bound_what_a_layer_takes(qwen25_7b: ModelCard) -> None:
     short, long = (_load(qwen25_7b, n, execution=CHUNKS) for n in (8192, 55_296))
     assert long.layer == short.layer < _load(qwen25_7b, 55_296).layer

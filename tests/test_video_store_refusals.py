@@ -12,6 +12,7 @@ from clips import numbers_of
 from command_line import python
 from core.errors import Cancelled, FramewiseError, VideoError
 from core.video import VideoInfo, describe_video, probe
+from core.video.kept import THREADS
 from core.video.store import FrameStore
 from frame_store import INDICES, SIZE, entries, read
 
@@ -62,6 +63,25 @@ def test_stopped_while_what_is_kept_is_read(store: FrameStore, info: VideoInfo) 
     stop.set()
     with pytest.raises(Cancelled):
         next(frames)
+
+
+def test_stopped_while_what_is_kept_is_checked(
+    store: FrameStore, info: VideoInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thread ends with the file that it has at hand, of thirty."""
+    read(store, info, range(0, 60, 2))
+    stop, files, load = threading.Event(), list[str](), Path.read_bytes
+
+    def listen(file: Path) -> bytes:
+        if file.suffix == ".jpeg":
+            stop.set()
+            files.append(file.name)
+        return load(file)
+
+    monkeypatch.setattr(Path, "read_bytes", listen)
+    with pytest.raises(Cancelled):
+        next(store.frames(info, range(0, 60, 2), **SIZE, stop=stop))
+    assert 1 <= len(files) <= THREADS
 
 
 def test_a_reading_that_fails_keeps_nothing(

@@ -2,12 +2,14 @@
 
     python tools/bench_engine.py                          7B on one GPU
     python tools/bench_engine.py --models 72B             over as many GPUs as it takes
+    python tools/bench_engine.py --models Qwen/Qwen3-VL-8B-Instruct --frames 64
     python tools/bench_engine.py --write                  into BENCHMARKS.md
 
-Models have the published shapes of Qwen2.5-VL and random weights: speed and memory do not depend on
-the values. A prompt is a video of 252x448 frames, 72 tokens a frame, and a few words. Time to the
-first token begins with the frames in the machine's memory; ``patches`` is the part of it that the
-model's processor takes, which is the same both ways.
+Models have published shapes, of Qwen2.5-VL where only a size is given, and random weights: speed
+and memory do not depend on the values. A prompt is a video of 252x448 frames (of InternVL and
+LLaVA-OneVision of the one size they take) and a few words; counts of frames that are over the
+model's context are left out. Time to the first token begins with the frames in the machine's
+memory; ``patches`` is the part of it that the model's processor takes, the same both ways.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import torch  # noqa: E402
 
 from bench_models import (  # noqa: E402
     asked,
+    card_of,
     planned,
     random_model,
     settle,
@@ -41,7 +44,7 @@ from core.engine import Finished, Request, Text  # noqa: E402
 from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.engine.preparing import Preparer  # noqa: E402
-from core.planning import Device, ModelCard, Turn, estimate, load_card  # noqa: E402
+from core.planning import Device, ModelCard, Turn, estimate  # noqa: E402
 from core.planning.holding import hold  # noqa: E402
 from core.planning.memory import Execution  # noqa: E402
 
@@ -72,7 +75,7 @@ def main() -> None:
     say(f"## Answering on {len(gpus)} x {gpus[0]}\n")
     say(f"{machine('torch', 'transformers', 'accelerate')}.\n")
     for name in options.models.split(","):
-        for line in _table(load_card(f"Qwen/Qwen2.5-VL-{name}-Instruct"), options):
+        for line in _table(card_of(name), options):
             say(line)
     if options.write:
         write_section("engine", "\n".join(lines))
@@ -80,7 +83,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", default="7B", help="by commas: 3B, 7B, 32B, 72B")
+    parser.add_argument("--models", default="7B", help="names, or 3B, 7B, 32B, 72B")
     parser.add_argument("--frames", default="64,256,768", help="by commas")
     parser.add_argument("--tokens", type=int, default=200, help="of each reply")
     parser.add_argument("--rounds", type=int, default=3, help="the median counts")
@@ -90,12 +93,14 @@ def _options() -> argparse.Namespace:
 
 
 def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
-    where, how = _smallest(card, max(counts := [int(text) for text in options.frames.split(",")]))
+    counts = [n for text in options.frames.split(",") if _within(card, n := int(text))]
+    where, how = _smallest(card, max(counts))
     model = random_model(card, [each.name for each in where], how.layers or ())
+    plan = planned(card, counts[0])[2]
     held = sum(torch.cuda.memory_allocated(n) for n in range(torch.cuda.device_count()))
     yield (
         f"### {card.name}, its shapes with random weights on "
-        f"{' and '.join(each.name for each in where)}, frames of 252x448\n"
+        f"{' and '.join(each.name for each in where)}, frames of {plan.height}x{plan.width}\n"
     )
     yield "| frames | prompt | how | first token | of it patches | tokens/s | peak over weights |"
     yield "|---|---|---|---|---|---|---|"
@@ -124,6 +129,11 @@ def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
     torch.cuda.empty_cache()
 
 
+def _within(card: ModelCard, frames: int) -> bool:
+    """Whether so many frames leave room for words in the context."""
+    return planned(card, frames)[2].video_tokens + 1024 < card.context_tokens
+
+
 def _smallest(card: ModelCard, frames: int) -> tuple[tuple[Device, ...], Execution]:
     """One device where so many frames fit on it, else all."""
     there = choose_devices("auto")
@@ -134,7 +144,7 @@ def _smallest(card: ModelCard, frames: int) -> tuple[tuple[Device, ...], Executi
 
 
 def _request(card: ModelCard, frames: int, tokens: int) -> Request:
-    return asked(planned(card, frames)[2], reply_tokens=tokens)
+    return asked(card, planned(card, frames)[2], reply_tokens=tokens)
 
 
 def _row(frames: int, how: str, found: list[Answered], held: int) -> str:

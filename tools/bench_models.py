@@ -15,36 +15,36 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "conformance")]
 
 os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")  # as the engine's
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from real_processors import KINDS, Kind  # noqa: E402
 
 from core.engine import Request  # noqa: E402
 from core.engine.loading import enter_on  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.engine.mapping import device_map  # noqa: E402
-from core.planning import Device, ModelCard, Plan, Settings, make_plan  # noqa: E402
-from core.planning.catalog import published  # noqa: E402
+from core.planning import Device, ModelCard, Plan, Settings, load_card, make_plan  # noqa: E402
+from core.planning.catalog import Published, published  # noqa: E402
 from core.planning.holding import hold  # noqa: E402
 from core.planning.memory import AS_STORED, Execution  # noqa: E402
 from core.video import Frames, VideoInfo, describe_video  # noqa: E402
 
 WIDTH, HEIGHT, PATCH_TOKENS = 448, 252, 144  # 72 tokens a frame, as two share theirs
-SPECIAL = {
-    "image_token_id": (151655, "<|image_pad|>"),
-    "video_token_id": (151656, "<|video_pad|>"),
-    "vision_start_token_id": (151652, "<|vision_start|>"),
-    "vision_end_token_id": (151653, "<|vision_end|>"),
-}
 ROTATION = {
     "rope_type": "default",
     "type": "default",
     "rope_theta": 1e6,
     "mrope_section": [16, 24, 24],
 }
+
+
+def card_of(name: str) -> ModelCard:
+    """The card of a published checkpoint, by its name or as a size of Qwen2.5-VL: 7B."""
+    return load_card(name if "/" in name else f"Qwen/Qwen2.5-VL-{name}-Instruct")
 
 
 def random_engine(
@@ -74,18 +74,14 @@ def settle() -> None:
 
 
 def random_model(card: ModelCard, names: Sequence[str], layers: Sequence[range]) -> Any:
-    """A model of Qwen2.5-VL's class with the published shapes, every weight where it belongs."""
+    """A model of the card's class with the published shapes, every weight where it belongs."""
     from transformers import AutoConfig, AutoModelForImageTextToText
 
-    known = published(card.name)
-    assert known is not None
-    config = {key: value for key, value in known.config.items() if key != "model_type"}
-    tokens = {name: number for name, (number, _) in SPECIAL.items()}
-    text = {**config.pop("text_config"), "rope_parameters": ROTATION, "rope_scaling": ROTATION}
-    vision = {"tokens_per_second": 2, **config.pop("vision_config")}
-    made = AutoConfig.for_model(
-        known.config["model_type"], text_config=text, vision_config=vision, **tokens, **config
-    )
+    config = {**_published(card).config, **_token_ids(card)}
+    kind, text = config.pop("model_type"), config.pop("text_config")
+    if "model_type" not in text:  # a Qwen-VL's own, which turns by time, height and width
+        text = {**text, "rope_parameters": ROTATION, "rope_scaling": ROTATION}
+    made = AutoConfig.for_model(kind, text_config=text, **config)
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(made, dtype=torch.bfloat16)
     places = {"": names[0]} if len(names) == 1 else device_map(model, layers, names)
@@ -100,6 +96,32 @@ def random_model(card: ModelCard, names: Sequence[str], layers: Sequence[range])
     return model.eval()
 
 
+def _published(card: ModelCard) -> Published:
+    known = published(card.name)
+    assert known is not None
+    return known
+
+
+def _kind(card: ModelCard) -> Kind:
+    """How its family's processor is made."""
+    return KINDS[_published(card).config["model_type"].removesuffix("_moe")]
+
+
+def _special(card: ModelCard) -> dict[str, int]:
+    """Tokens that stand for something else than words: the last of the vocabulary."""
+    tokens = sorted(set(_kind(card).tokens.values()))
+    return {token: card.text.vocab - 1 - n for n, token in enumerate(tokens)}
+
+
+def _token_ids(card: ModelCard) -> dict[str, int]:
+    """Entries of config.json that are ids of such tokens."""
+    special, tokens = _special(card), _kind(card).tokens
+    ids = {f"{name}_id": special[token] for name, token in tokens.items()}
+    if "context_image_token" in tokens:  # InternVL's name for it
+        ids["image_token_id"] = ids["context_image_token_id"]
+    return ids
+
+
 def _fill(model: Any, places: dict[str, str]) -> None:
     """Random weights; buffers as their modules make them."""
     for name, module in model.named_modules():
@@ -112,11 +134,18 @@ def _fill(model: Any, places: dict[str, str]) -> None:
                 module._parameters[key] = torch.nn.Parameter(made, requires_grad=False)
         for key, buffer in list(module._buffers.items()):
             if buffer is not None and buffer.is_meta:
-                # a rotary embedding, of text by its configuration, of the tower by half a head
-                given = (module.config,) if hasattr(module, "config") else (40,)
-                again = type(module)(*given).to(_placed(name, places))
-                module._buffers[key] = again._buffers[key]
+                again = _counted(module, buffer)
+                module._buffers[key] = again.to(_placed(name, places))
     model.tie_weights()
+
+
+def _counted(module: Any, buffer: torch.Tensor) -> torch.Tensor:
+    """What a module makes of its configuration: places, or the turns of a rotary embedding."""
+    if not buffer.is_floating_point():
+        return torch.arange(buffer.numel()).view(buffer.shape)
+    given = module.config if hasattr(module, "config") else 2 * len(buffer)
+    made: torch.Tensor = type(module)(given).inv_freq
+    return made
 
 
 def _placed(name: str, places: dict[str, str]) -> str:
@@ -130,33 +159,30 @@ def word_processor(card: ModelCard) -> Any:
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
-    from transformers import (
-        PreTrainedTokenizerFast,
-        Qwen2_5_VLProcessor,
-        Qwen2VLImageProcessor,
-        Qwen2VLVideoProcessor,
-    )
+    from transformers import PreTrainedTokenizerFast
 
-    known = published(card.name)
-    assert known is not None
-    special = dict(SPECIAL.values())
-    words = {special.get(n, f"w{n}"): n for n in range(card.text.vocab)}
+    special = _special(card)
+    names = {number: token for token, number in special.items()}
+    words = {names.get(n, f"w{n}"): n for n in range(card.text.vocab)}
     tokenizer = Tokenizer(WordLevel(words, unk_token="w0"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
-    fast.add_special_tokens({"additional_special_tokens": list(special.values())})
-    return Qwen2_5_VLProcessor(Qwen2VLImageProcessor(), fast, Qwen2VLVideoProcessor(**known.video))
+    fast.add_special_tokens({"additional_special_tokens": list(special)})
+    for name, token in _kind(card).tokens.items():
+        setattr(fast, name, token)
+        setattr(fast, f"{name}_id", special[token])
+    return _kind(card).build(fast, _published(card).video)
 
 
 def planned(
     card: ModelCard, frames: int, *, reply_tokens: int = 64
 ) -> tuple[VideoInfo, Settings, Plan]:
-    """A plan of so many frames of 252x448."""
+    """A plan of so many frames: of 252x448, or of the one size that the family has."""
     info = describe_video(width=WIDTH, height=HEIGHT, duration_seconds=frames, frame_rate=30)
     settings = Settings(
         strategy="uniform",
         max_frames=frames,
-        max_frame_tokens=PATCH_TOKENS,
+        max_frame_tokens=PATCH_TOKENS if card.frame_tokens is None else None,
         reply_tokens=reply_tokens,
     )
     return info, settings, make_plan(info, settings, card)
@@ -168,7 +194,12 @@ def _noise(frames: int, height: int, width: int) -> np.ndarray[Any, Any]:
 
 
 def asked(
-    plan: Plan, *, words: str = "", reply_tokens: int = 64, video: Hashable | None = None
+    card: ModelCard,
+    plan: Plan,
+    *,
+    words: str = "",
+    reply_tokens: int = 64,
+    video: Hashable | None = None,
 ) -> Request:
     """A question of some words about a video of noise; it comes with its frames."""
     begin = " ".join(f"w{n}" for n in range(100, 115))
@@ -180,7 +211,7 @@ def asked(
             indices=plan.indices,
         ),
         plan=plan,
-        prompt=f"{begin} <|vision_start|><|video_pad|><|vision_end|> {end} {words}",
+        prompt=f"{begin} {_kind(card).marker} {end} {words}",
         reply_tokens=reply_tokens,
         video=video,
     )

@@ -3,7 +3,8 @@
     python tools/bench_peaks.py --models 3B,7B,32B       on one GPU, and split over two
     python tools/bench_peaks.py --write                  into BENCHMARKS.md
 
-Real classes with the published shapes and random weights; videos of 252x448 frames. They have no
+Real classes with published shapes and random weights, of Qwen2.5-VL where only a size is given;
+videos of 252x448 frames (InternVL and LLaVA-OneVision: of the one size they take). They have no
 name here, so that nothing is kept: foretold is also what the tower saw, kept for later questions,
 which is up to a fiftieth.
 """
@@ -22,19 +23,19 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 
-from bench_models import asked, planned, random_engine, settle, wait_until_set_up  # noqa: E402
+from bench_models import asked, card_of, planned, random_engine, settle, wait_until_set_up  # noqa: E402
 from bench_report import machine, write_section  # noqa: E402
 from core.engine import Finished  # noqa: E402
 from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.errors import FramewiseError  # noqa: E402
-from core.planning import Turn, estimate, load_card  # noqa: E402
+from core.planning import Turn, estimate  # noqa: E402
 from core.planning.memory import DeviceMemory, Execution  # noqa: E402
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", default="3B,7B,32B,72B", help="by commas")
+    parser.add_argument("--models", default="3B,7B,32B,72B", help="names, or sizes of it")
     parser.add_argument("--frames", default="16,64,256,768", help="by commas")
     parser.add_argument("--write", action="store_true", help="put the table into BENCHMARKS.md")
     options = parser.parse_args()
@@ -65,7 +66,7 @@ def _ways() -> Iterator[tuple[str, str]]:
 
 
 def _rows(name: str, placement: str, device: str, counts: list[int]) -> Iterator[str]:
-    card = load_card(f"Qwen/Qwen2.5-VL-{name}-Instruct")
+    card = card_of(name)
     try:
         engine = random_engine(card, choose_devices(device), Execution(placement=placement))
     except FramewiseError as error:
@@ -76,8 +77,10 @@ def _rows(name: str, placement: str, device: str, counts: list[int]) -> Iterator
         start = f"| {name} | {placement} | {frames}"
         for each, measured in _peaks(engine, frames):
             foretold = each.peak - each.reserve
-            end = f"does not fit: {each.missing / 1e9:.2f} GB too much |"
-            if measured:
+            end = "over the context |"
+            if each.missing:
+                end = f"does not fit: {each.missing / 1e9:.2f} GB too much |"
+            elif measured:
                 end = f"{measured / 1e9:.2f} GB | {foretold / measured - 1:+.1%}"
             yield f"{start} | {each.device.name} | {foretold / 1e9:.2f} GB | {end} |"
     engine.close()
@@ -102,7 +105,7 @@ def _peaks(engine: LocalEngine, frames: int) -> Iterator[tuple[DeviceMemory, int
     measured: tuple[int, ...] = (0,) * len(foretold.memory)
     for _ in range(2 if foretold.verdict == "fits" else 0):
         settle()
-        for event in engine.stream(asked(plan), stop=threading.Event()):
+        for event in engine.stream(asked(engine.card, plan), stop=threading.Event()):
             if isinstance(event, Finished):
                 measured = event.peak_bytes
     yield from zip(foretold.memory, measured, strict=True)

@@ -24,14 +24,13 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 
-from bench_models import asked, planned, random_engine, wait_until_set_up  # noqa: E402
+from bench_models import asked, card_of, planned, random_engine, wait_until_set_up  # noqa: E402
 from bench_report import machine, write_section  # noqa: E402
 from core.engine import Engine, Finished, Request, Text  # noqa: E402
 from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.engine.many import Told, one_by_one, stream_many  # noqa: E402
 from core.engine.replicas import Replicas  # noqa: E402
-from core.planning import load_card  # noqa: E402
 from core.planning.memory import Execution  # noqa: E402
 
 
@@ -64,7 +63,7 @@ def _options() -> argparse.Namespace:
 
 
 def _table(options: argparse.Namespace) -> Iterator[str]:
-    card = load_card(f"Qwen/Qwen2.5-VL-{options.model}-Instruct")
+    card = card_of(options.model)
     yield (
         f"{options.people} people, each with {options.videos} videos of {options.frames} frames "
         f"and two questions about each, replies of {options.tokens} tokens.\n"
@@ -114,7 +113,9 @@ def _all(engine: Engine, options: argparse.Namespace) -> tuple[float, float]:
 def _batch(engine: Engine, options: argparse.Namespace) -> tuple[float, float]:
     """Answers a minute of a batch, one after the other and side by side."""
     _, _, plan = planned(engine.card, options.frames)
-    requests = [asked(plan, reply_tokens=options.tokens)] * (options.people * options.videos)
+    requests = [asked(engine.card, plan, reply_tokens=options.tokens)] * (
+        options.people * options.videos
+    )
     never = threading.Event()
     return (
         _rate(one_by_one(engine.stream, iter(requests), stop=never)),
@@ -132,7 +133,7 @@ def _person(engine: Engine, options: argparse.Namespace, number: int, waits: lis
     _, _, plan = planned(engine.card, options.frames)
     for video in range(options.videos):
         name = number, video, time.perf_counter()
-        request = asked(plan, reply_tokens=options.tokens, video=name)
+        request = asked(engine.card, plan, reply_tokens=options.tokens, video=name)
         said = _answer(engine, request, waits)
         again = f"{request.prompt} {said} {' '.join(f'w{n}' for n in range(300, 320))}"
         _answer(engine, replace(request, prompt=again), waits)

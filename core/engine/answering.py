@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from core.engine.base import FramesNeeded, Request, Started
 from core.engine.fast import Fast
 from core.engine.preparing import Preparer
-from core.engine.quantizing import held_bytes
 from core.engine.reply import Reply
+from core.engine.room import budgets
 from core.engine.shortage import free_memory, is_out_of_memory
 from core.engine.writing import Row
 from core.errors import Cancelled, ContextOverflow, MemoryOverflow
 from core.planning.card import ModelCard
-from core.planning.machine import GIB, Device, processor
+from core.planning.machine import GIB, Device
 from core.planning.seconds import NOTHING, Reused
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Answering:
 
     Attributes:
         fast: the fast way, where the class is known to it.
-        stop: of the request under way; looked at before every layer.
+        stop: of the request under way; looked at before every piece of pixels and every layer.
     """
 
     def __init__(
@@ -56,9 +56,10 @@ class Answering:
         self._card, self._model, self._devices = card, model, devices
         self.tokenizer = processor.tokenizer
         self._preparer = Preparer(card, processor, str(model.device), model.dtype)
-        kept, away = _budgets(model, devices)
+        kept, away = budgets(model, devices)
         self.fast = Fast.of(model, kept_bytes=kept, away_bytes=away // replicas)
         self.stop = threading.Event()
+        self._thread: int | None = None  # that answers
         self._watch_layers()
 
     def knows(self, video: Hashable) -> bool:
@@ -79,12 +80,18 @@ class Answering:
             reading="video" if ids is None or not self.knows(video) else "none",
         )
 
-    def ahead(self, request: Request) -> Task:
-        """What can be done before its turn: the inputs, but not by words, which take no time."""
+    def ahead(self, request: Request, stop: threading.Event) -> Task:
+        """What can be done before its turn: the inputs, but not by words, which take no time.
+
+        Once ``stop`` is set nothing is: whose request it is hears of that in its turn.
+        """
         if request.frames is None or self.knows(request.video):
             return Task(request=request)
         try:
-            return Task(request=request, inputs=self._preparer.ahead(request))
+            inputs = self._preparer.ahead(request, lambda: _look(stop))
+            return Task(request=request, inputs=inputs)
+        except Cancelled:
+            pass
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -119,11 +126,12 @@ class Answering:
 
     def tokens(self, task: Task) -> int:
         """The length of its prompt; 0 where it cannot be made, which is told in its turn."""
+        if task.inputs is not None:
+            return int(task.inputs["input_ids"].shape[1])
         try:
-            made = task.inputs or self._made(task)
+            return self._preparer.tokens(task.request, self._look)
         except Exception:
             return 0
-        return int(made["input_ids"].shape[1])
 
     def overflow(self, prompt_tokens: int, error: BaseException) -> MemoryOverflow:
         """What is said when memory has run out."""
@@ -166,6 +174,7 @@ class Answering:
     def _attempt(self, reply: Reply, work: Callable[[], None]) -> MemoryOverflow | None:
         import torch
 
+        self._thread = threading.get_ident()
         try:
             with torch.inference_mode():
                 work()
@@ -218,11 +227,11 @@ class Answering:
             return self._preparer.placed(task.inputs)
         if request.frames is None:
             raise FramesNeeded
-        return self._preparer.inputs(request)
+        return self._preparer.inputs(request, self._look)
 
     def _look(self) -> None:
-        if self.stop.is_set():
-            raise Cancelled
+        if threading.get_ident() == self._thread:  # another sets things up, through the same layers
+            _look(self.stop)
 
     def _watch_layers(self) -> None:
         """Look at the stop event before every layer, so that a long prefill can be stopped too."""
@@ -240,18 +249,9 @@ class Answering:
         return [device.name for device in self._devices if device.kind == "cuda"]
 
 
-def _budgets(model: Any, devices: tuple[Device, ...]) -> tuple[int, int]:
-    """Bytes of conversations that may be kept on the devices, and beside them in the machine.
-
-    Half of what the weights leave of the GPUs (a request that needs it has it), an eighth of the
-    machine's memory beside them, all replicas together; where there is no GPU, a quarter of what
-    the weights leave.
-    """
-    weights = sum(held_bytes(each) for each in model.parameters())
-    gpus = [each.capacity_bytes for each in devices if each.kind == "cuda"]
-    if gpus:
-        return max(0, sum(gpus) - weights) // 2, processor().capacity_bytes // 8
-    return max(0, devices[0].capacity_bytes - weights) // 4, 0
+def _look(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Cancelled
 
 
 def short(error: BaseException) -> str:

@@ -50,7 +50,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The prompt is tokenized: this is the true length of ``input_ids``."""
+    """The prompt is tokenized: this is the true length of ``input_ids``.
+
+    Told once, also where a request begins again for want of memory.
+    """
 
     prompt_tokens: int
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.engine.answering import Answering, Task
 from core.engine.base import Event, Failed, Request
@@ -23,10 +23,15 @@ Tell = Callable[[int, Event | Failed], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """One of the requests, with its number, or why it cannot be asked."""
+    """One of the requests, with its number, or why it cannot be asked.
+
+    Attributes:
+        prompt_tokens: where it has been told already that it is Started.
+    """
 
     number: int
     task: Task | None
+    prompt_tokens: int = 0
     error: Exception | None = None
 
 
@@ -76,18 +81,18 @@ class Batch:
         self._held = self._held or self._feed.take(until=self._stop.is_set)
         return self._held is not None and not self._stop.is_set()
 
-    def run(self, awaited: Callable[[], bool]) -> None:
-        """Until nobody is ready; while others wait for the model, only those who had joined.
+    def run(self, others: Callable[[], float]) -> None:
+        """Until nobody is ready; in all only as many join as ``others`` let who wait for the model.
 
-        At least one joins, if it is ready, so that a batch gets on whoever else asks.
+        They let one join at least, if it is ready, so that a batch gets on whoever else asks.
         """
         import torch
 
-        joined = False
+        joined = 0
         with torch.inference_mode():
             while True:
-                while self._may_join() and not (joined and awaited()) and self._join():
-                    joined = True
+                while self._may_join() and joined < others() and self._join():
+                    joined += 1
                 if not self._seats:
                     return
                 for row in self._rows.step():
@@ -106,12 +111,13 @@ class Batch:
         self._held = None
         error: Exception | None = guest.error
         if guest.task is not None:
-            reply = self._reply(guest.number)
+            reply = self._reply(guest)
             try:
                 row = self._answering.begin(guest.task, reply)
             except MemoryOverflow as overflow:
                 if self._seats:  # it may have all the memory when they have left
-                    self._held, self._wants_all = guest, True
+                    self._held = replace(guest, prompt_tokens=reply.prompt_tokens)
+                    self._wants_all = True
                     return False
                 error = overflow
             except Exception as caught:
@@ -163,6 +169,9 @@ class Batch:
         peaks = self._answering.peaks()
         self._tell(number, reply.finished(limit=limit, peak_bytes=peaks))
 
-    def _reply(self, number: int) -> Reply:
-        tokenizer = self._answering.tokenizer
-        return Reply(tokenizer, self._stop, lambda event: self._tell(number, event))
+    def _reply(self, guest: Guest) -> Reply:
+        """Another for each try: the seconds before it are not the answer's."""
+        tokenizer, number = self._answering.tokenizer, guest.number
+        reply = Reply(tokenizer, self._stop, lambda event: self._tell(number, event))
+        reply.prompt_tokens = guest.prompt_tokens
+        return reply

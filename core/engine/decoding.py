@@ -61,6 +61,7 @@ class Decoder:
 
     def __init__(self, text: Any, head: Any, shape: Shape) -> None:
         self.text, self.head, self.shape = text, head, shape
+        self.words = text.embed_tokens.weight
         self.stages = _stages(text.layers)
         self.axes = position_axes(text)
         self.rotations = [settled(text.rotary_emb, stage.device) for stage in self.stages]
@@ -114,11 +115,12 @@ class Decoder:
         shape, device = self.shape, self.stages[0].device
         like = self.text.norm.weight.new_empty
         query = like((1, shape.heads, chunk_tokens, shape.head_size), device=device)
-        for past in range(0, SET_UP_TOKENS, chunk_tokens):
-            tokens = past + chunk_tokens
-            keys = like((tokens, shape.key_heads, shape.head_size), device=device)
-            rows = keys.transpose(0, 1)[None]
-            causal(None, query, rows, rows, None, scaling=shape.scaling)
+        with torch.cuda.device(device):
+            for past in range(0, SET_UP_TOKENS, chunk_tokens):
+                tokens = past + chunk_tokens
+                keys = like((tokens, shape.key_heads, shape.head_size), device=device)
+                rows = keys.transpose(0, 1)[None]
+                causal(None, query, rows, rows, None, scaling=shape.scaling)
         torch.cuda.synchronize(device)
 
     def _try(self, stage: Stage, halves: Halves, *, tokens: int) -> None:

@@ -21,6 +21,7 @@ from core.engine.plain import Plain
 from core.engine.relief import Relieved
 from core.engine.remembering import Remembered
 from core.engine.seen import Seen
+from core.engine.taking import project_in_chunks, states_of
 from core.engine.telling import Teller, cut, shift_of
 from core.engine.tower import Tower, speed_up
 from core.engine.writing import AHEAD, Row, Rows, Steps
@@ -66,7 +67,8 @@ class Fast:
         if module is not None:
             share = VISION_SHARE * len(set(self.remembered.places))
             seen = Seen(kept_bytes=kept_bytes // share, away_bytes=away_bytes // VISION_SHARE)
-            self.tower = Tower(module, seen)
+            self.tower = Tower(module, seen, states_of(model.model))
+            project_in_chunks(model.model)
             speed_up(module)
         text.config._attn_implementation = attention.CAUSAL
         self.decoder = Decoder.of(text, model.lm_head)
@@ -112,7 +114,7 @@ class Fast:
             return
         self.decoder.graphs = False
         try:
-            first = self.decoder.stages[0].device
+            first = self.decoder.words.device
             with exclusive, torch.inference_mode(), torch.cuda.device(first):
                 allow_compiled()
                 ready = [self.decoder.compile(), *([self.tower.fuse()] if self.tower else [])]
@@ -190,12 +192,14 @@ class Fast:
             video: names the video and its plan; what was kept of others is not used.
             max_new_tokens: the longest reply.
             streamer: its ``put`` is given every token, (1,), and may raise to end it.
-            look: called before every layer while the prompt is read; may raise to end it.
+            look: called before anything is moved, and before every layer while the prompt is read;
+                may raise to end it.
 
         Returns:
             The reply, to be handed to ``leave`` when it has ended, and how many tokens of the
             prompt had been read before.
         """
+        look()
         ids = inputs["input_ids"][0].tolist()
         if self.tower is not None:
             self.tower.video = video

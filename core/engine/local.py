@@ -145,7 +145,7 @@ class LocalEngine:
         told: queue.Queue[Told | BaseException | None] = queue.Queue()
         gone = threading.Event()
         either = Either(stop, gone)
-        feed = Feed(requests, lambda number, request: _guest(answering, number, request))
+        feed = Feed(requests, lambda number, request: _guest(answering, number, request, either))
         batch = Batch(
             answering,
             feed,
@@ -217,7 +217,7 @@ class LocalEngine:
             told.put(error)
 
     def _one_turn(self, answering: Answering, batch: Batch, stop: Either) -> None:
-        ticket = self._line.join()
+        ticket = self._line.join(patience=self._most)  # or two batches take turns of one request
         try:
             while not ticket.wait(HEARTBEAT_SECONDS):
                 if stop.is_set():
@@ -226,7 +226,7 @@ class LocalEngine:
             answering.stop = stop  # only now: until its turn comes it is another's
             try:
                 answering.reset_peaks()
-                self._thread.run(partial(batch.run, ticket.awaited))
+                self._thread.run(partial(batch.run, ticket.others))
             finally:
                 answering.stop = threading.Event()
         finally:
@@ -272,13 +272,13 @@ def _waited(
         if stop.is_set():
             return None
         if task is None and before <= 1:
-            task = answering.ahead(request)
+            task = answering.ahead(request, stop)
     return task or Task(request=request)
 
 
-def _guest(answering: Answering, number: int, request: Request) -> Guest:
+def _guest(answering: Answering, number: int, request: Request, stop: Either) -> Guest:
     try:
-        return Guest(number=number, task=answering.ahead(request))
+        return Guest(number=number, task=answering.ahead(request, stop))
     except Exception as error:  # frames that are none, a prompt that the processor refuses
         return Guest(number=number, task=None, error=error)
 

@@ -6,18 +6,27 @@ takes 2. It never looks beyond the frames that share a patch, so that pieces giv
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from core.planning.memory import PIECE_VALUES
 
 
-def in_pieces(processor: Any, pixels: Any, made: Any, *, together: int) -> None:
+def in_pieces(
+    processor: Any,
+    pixels: Any,
+    made: Any,
+    *,
+    together: int,
+    look: Callable[[], None] = lambda: None,
+) -> None:
     """Fill ``made`` with what the processor of videos makes of frames that have their size.
 
     Args:
         pixels: uint8 of (frames, 3, height, width), on any device.
         made: of the result's shape, type and device: rows of patches, or pictures, by time.
         together: frames that share a patch.
+        look: called before every piece; may raise to end it.
 
     Raises:
         ValueError: the pieces are not the whole.
@@ -25,6 +34,7 @@ def in_pieces(processor: Any, pixels: Any, made: Any, *, together: int) -> None:
     step = together * max(1, PIECE_VALUES // (together * pixels[0].numel()))
     rest = _rows(made)
     for piece in pixels.split(step):
+        look()
         found = processor(
             videos=[[piece.to(made.device)]],
             do_sample_frames=False,

@@ -1,15 +1,34 @@
-"""Whether one more request fits beside those that are being answered, as the forecast counts it."""
+"""Room beside the weights: for what is kept, and whether one more request fits beside others.
+
+The one is a share, the other as the forecast counts it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from core.engine.base import Request
+from core.engine.quantizing import held_bytes
 from core.planning.card import ModelCard
-from core.planning.machine import Device
+from core.planning.machine import Device, processor
 from core.planning.memory import Execution, load_of, run_dtype
 from core.planning.placement import memory_on, place_held
 from core.video.budget import free_bytes
+
+
+def budgets(model: Any, devices: tuple[Device, ...]) -> tuple[int, int]:
+    """Bytes of conversations that may be kept on the devices, and beside them in the machine.
+
+    Half of what the weights leave of the GPUs (a request that needs it has it), an eighth of the
+    machine's memory beside them, all replicas together; where there is no GPU, a quarter of what
+    the weights leave.
+    """
+    weights = sum(held_bytes(each) for each in model.parameters())
+    gpus = [each.capacity_bytes for each in devices if each.kind == "cuda"]
+    if gpus:
+        return max(0, sum(gpus) - weights) // 2, processor().capacity_bytes // 8
+    return max(0, devices[0].capacity_bytes - weights) // 4, 0
 
 
 def needed(

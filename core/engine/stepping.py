@@ -73,9 +73,13 @@ class Run:
         self._decoder, self._conversations = decoder, conversations
         self._parts = [_Part(n, each, conversations) for n, each in enumerate(decoder.stages)]
         self._halves = decoder.one if len(conversations) == 1 else decoder.many
-        # the head is not with the last layers where it is tied to embeddings on the first device
-        self._head_apart = bool(decoder.head.weight.device != decoder.stages[-1].device)
-        self.token = self._parts[0].place.clone()
+        # the head is not with the last layers where it is tied to embeddings on the first device,
+        # nor are these with the first layers where the tower leaves no room for any
+        words, first, last = decoder.words.device, decoder.stages[0], decoder.stages[-1]
+        self._words_apart = bool(words != first.device)
+        self._head_apart = bool(decoder.head.weight.device != last.device)
+        self._alone = len(self._parts) == 1 and not (self._words_apart or self._head_apart)
+        self.token = self._parts[0].place.to(words, copy=True)
         self.logits: torch.Tensor | None = None
 
     def start(self, tokens: torch.Tensor) -> None:
@@ -88,7 +92,7 @@ class Run:
 
     def step(self) -> None:
         """Read ``token``; nothing waits for the devices."""
-        before: torch.Tensor | None = None
+        before = self._embedded() if self._words_apart else None
         for part in self._parts:
             if before is not None:
                 part.entry.copy_(before, non_blocking=True)
@@ -100,7 +104,7 @@ class Run:
         assert before is not None
         if self._head_apart:
             self.logits = self._decoder.finish(before)
-        if self._head_apart or len(self._parts) > 1:
+        if not self._alone:
             assert self.logits is not None
             self.token.copy_(self.logits.argmax(dim=-1), non_blocking=True)
 
@@ -122,11 +126,9 @@ class Run:
 
     def _through(self, part: _Part) -> torch.Tensor:
         """Hidden states that leave the device; the last one also fills logits and token."""
-        from torch.nn.functional import embedding
-
-        decoder, shape, halves = self._decoder, self._decoder.shape, self._halves
-        first, last = part is self._parts[0], part is self._parts[-1]
-        x = embedding(self.token, decoder.text.embed_tokens.weight) if first else part.entry
+        shape, halves = self._decoder.shape, self._halves
+        begins = part is self._parts[0] and not self._words_apart
+        x = self._embedded() if begins else part.entry
         cos, sin = self._rotation(part, x)
         part.bounds[:, 1].copy_(part.place + 1)
         for weights, buffers in zip(part.stage.weights, part.buffers, strict=True):
@@ -135,11 +137,16 @@ class Run:
             x = halves.after(x, found, weights.after, shape)
         part.place.add_(1)
         part.turn.add_(1)
-        if last and not self._head_apart:
+        if part is self._parts[-1] and not self._head_apart:
             self.logits = self._decoder.finish(x)
-            if first:
+            if self._alone:
                 self.token.copy_(self.logits.argmax(dim=-1))
         return x
+
+    def _embedded(self) -> torch.Tensor:
+        from torch.nn.functional import embedding
+
+        return embedding(self.token, self._decoder.words)
 
     def _rotation(self, part: _Part, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """By the model's own rules; text is at the same place on all axes."""

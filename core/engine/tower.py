@@ -10,12 +10,13 @@ import dataclasses
 import functools
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.engine.attention import PACKED
 from core.engine.kernels import has_kernels
 from core.engine.seen import Seen
+from core.engine.taking import Taking
 from core.planning.memory import TOWER_CHUNK_PATCHES
 
 if TYPE_CHECKING:
@@ -38,13 +39,16 @@ class Tower:
             otherwise: then it sees half as much at a time, so that the forecast holds for both.
     """
 
-    def __init__(self, module: Any, seen: Seen) -> None:
+    def __init__(self, module: Any, seen: Seen, states: Sequence[int] | None = None) -> None:
+        """``states``: see taking.states_of."""
         self.seen = seen
         self.video: Hashable | None = None
         self.fused = False
         self._module = module
         _let_go(module)
         self._forward: Callable[..., Any] = module.forward
+        if states is not None:
+            self._forward = Taking(module, states)
         module.forward = self.look
 
     def look(self, pixels: torch.Tensor | None = None, **inputs: Any) -> Any:

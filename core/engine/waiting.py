@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -12,8 +13,8 @@ Slot = TypeVar("Slot")
 class Ticket(Generic[Slot]):
     """A place in a line, and then one of its slots; see Line."""
 
-    def __init__(self, line: Line[Slot], prefers: Callable[[Slot], Any]) -> None:
-        self.prefers = prefers
+    def __init__(self, line: Line[Slot], prefers: Callable[[Slot], Any], patience: int) -> None:
+        self.prefers, self.patience = prefers, patience
         self.slot: Slot | None = None
         self.called = threading.Event()
         self._line = line
@@ -26,9 +27,9 @@ class Ticket(Generic[Slot]):
         """How many that came earlier are not done yet."""
         return self._line.before(self)
 
-    def awaited(self) -> bool:
-        """Whether others wait for a slot."""
-        return self._line.waited()
+    def others(self) -> float:
+        """How patient those are who wait for a slot: the least patient; inf where nobody waits."""
+        return self._line.patience()
 
     def leave(self) -> None:
         """Hand the slot to the next in line, or give up the place; once is enough."""
@@ -45,9 +46,14 @@ class Line(Generic[Slot]):
         self._taken: dict[Ticket[Slot], int] = {}
         self._waiting: list[Ticket[Slot]] = []
 
-    def join(self, prefers: Callable[[Slot], Any] = lambda _: True) -> Ticket[Slot]:
-        """Take a place at the end; of several free slots that is given for which this is most."""
-        ticket = Ticket(self, prefers)
+    def join(
+        self, prefers: Callable[[Slot], Any] = lambda _: True, *, patience: int = 1
+    ) -> Ticket[Slot]:
+        """Take a place at the end; of several free slots that is given for which this is most.
+
+        ``patience``: how many requests may be answered in a turn for which this one waits.
+        """
+        ticket = Ticket(self, prefers, patience)
         with self._lock:
             self._waiting.append(ticket)
             self._call()
@@ -65,10 +71,10 @@ class Line(Generic[Slot]):
         with self._lock:
             return tuple(self._slots[number] for number in self._free)
 
-    def waited(self) -> bool:
-        """Whether anybody waits."""
+    def patience(self) -> float:
+        """See Ticket.others."""
         with self._lock:
-            return bool(self._waiting)
+            return min((each.patience for each in self._waiting), default=math.inf)
 
     def leave(self, ticket: Ticket[Slot]) -> None:
         """See Ticket.leave."""

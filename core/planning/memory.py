@@ -61,6 +61,9 @@ TOWER_STATES, TOWER_FLOATS = 5, 7
 # compares. A tower takes so much where torch.compile fuses its attention; where not, core/engine
 # takes half as much at a time.
 CHUNK_LAYER_STATES, CHUNK_TOWER_STATES = 6.6, 0.65
+# Towers of square frames are never fused; read off InternVL3-1B and LLaVA-OneVision-0.5B, for each
+# patch of such a half: what comes into the MLP's activation and out of it, and other states.
+SQUARE_TOWER_COPIES, SQUARE_TOWER_STATES = 2, 8.4
 PREFILL_CHUNK_TOKENS, TOWER_CHUNK_PATCHES = 8192, 32_768
 # Values that are prepared at a time; as float32 and two copies, beside the bytes of the frames.
 PIECE_VALUES, PREPARED_BYTES = 2**24, 13
@@ -288,14 +291,20 @@ def _in_chunks(card: ModelCard, size: int, prompt: int, patches: int) -> tuple[i
     """
     text, vision = card.text, card.vision
     values = patches * 3 * card.patches.temporal_patch_size * card.patches.patch_size**2
-    seen, piece = min(patches, TOWER_CHUNK_PATCHES), min(prompt, PREFILL_CHUNK_TOKENS)
-    state, added = prompt * text.hidden, 1 + vision.deepstack
-    looking = seen * int(MLP_COPIES * vision.mlp + CHUNK_TOWER_STATES * vision.hidden) * size
-    placing = state * (8 + 1 + (2 + added) * size)
+    piece, state = min(prompt, PREFILL_CHUNK_TOKENS), prompt * text.hidden
+    chunk = min(patches, TOWER_CHUNK_PATCHES)
+    if card.frame_tokens is None:  # tokens are handed over
+        seen = state * (1 + vision.deepstack)
+        alive = MLP_COPIES * vision.mlp + CHUNK_TOWER_STATES * vision.hidden
+    else:  # patches are
+        seen = patches * vision.hidden
+        alive = (SQUARE_TOWER_COPIES * vision.mlp + SQUARE_TOWER_STATES * vision.hidden) / 2
+    looking = chunk * int(alive) * size
+    placing = state * (8 + 1 + 2 * size)
     preparing = min(values, PIECE_VALUES) * PREPARED_BYTES
     return (
-        values * size + max(preparing, looking + state * added * size, placing),
-        state * (1 + added) * size,
+        values * size + max(preparing, seen * size + max(looking, placing)),
+        (state + seen) * size,
         piece * int(_widest(card) + CHUNK_LAYER_STATES * text.hidden) * size,
     )
 

@@ -89,7 +89,7 @@ KEPT_CONTENTS = 1000
 
 
 def learn(path: Path, *, stop: threading.Event | None = None) -> None:
-    """Hash the file, so that ``name_of`` knows it again wherever it lies.
+    """Hash the file, so that ``names_of`` knows it again wherever it lies.
 
     Raises:
         OSError: it cannot be read.
@@ -107,14 +107,15 @@ def content_of(mark: Mark) -> str | None:
     return _CONTENTS.get(mark)
 
 
-def name_of(path: Path) -> str | Mark:
-    """What stands for the file's content: its digest where that is known, or else this very file.
+def names_of(path: Path) -> tuple[str | Mark, ...]:
+    """What stands for the file's content: its digest where that is known, and this very file.
 
     Raises:
         OSError: there is no such file now.
     """
     mark = mark_of(path)
-    return content_of(mark) or mark
+    digest = content_of(mark)
+    return (mark,) if digest is None else (digest, mark)
 
 
 def _block(path: Path, start: int, stop: threading.Event | None) -> bytes:

@@ -73,12 +73,19 @@ class Kept:
         """The true time of each picture."""
         return tuple(each.seconds for each in self.pictures)
 
-    def loaded(self) -> list[bytes]:
-        """Every file as it is coded, compared with its checksum; Spoilt if one is not right."""
+    def loaded(self, *, stop: threading.Event | None = None) -> list[bytes]:
+        """Every file as it is coded, compared with its checksum.
+
+        Raises:
+            Spoilt: one is not right.
+            Cancelled: ``stop`` was set; it is looked at before each file.
+        """
         # A share for each thread: handing over one small file costs more than reading it.
         shares = [self.pictures[each::THREADS] for each in range(THREADS)]
         with ThreadPoolExecutor(THREADS, thread_name_prefix="kept") as pool:
-            loaded = list(pool.map(self._load_all, shares))
+            loaded = list(
+                pool.map(lambda share: [self._load(each, stop) for each in share], shares)
+            )
         return [loaded[place % THREADS][place // THREADS] for place in range(len(self.pictures))]
 
     def frames(
@@ -102,10 +109,8 @@ class Kept:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _load_all(self, pictures: Sequence[Picture]) -> list[bytes]:
-        return [self._load(each) for each in pictures]
-
-    def _load(self, picture: Picture) -> bytes:
+    def _load(self, picture: Picture, stop: threading.Event | None) -> bytes:
+        _look(stop)
         try:
             data = (self.folder / picture.file).read_bytes()
         except OSError as error:
@@ -127,11 +132,15 @@ class Kept:
             raise Spoilt(str(error)) from error
 
 
+def _look(stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise Cancelled
+
+
 def _next(
     waiting: deque[tuple[Picture, Future[NDArray[np.uint8]]]], stop: threading.Event | None
 ) -> Frame:
-    if stop is not None and stop.is_set():
-        raise Cancelled
+    _look(stop)
     picture, pixels = waiting.popleft()
     return Frame(index=picture.index, seconds=picture.seconds, pixels=pixels.result())
 

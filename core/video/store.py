@@ -168,7 +168,7 @@ class FrameStore:
             kept = open_kept(folder, reading.indices, height=reading.height, width=reading.width)
             if kept is None:
                 return None
-            coded = kept.loaded()
+            coded = kept.loaded(stop=stop)
         except Spoilt as error:
             log.info("Kept frames are spoilt and are read again: %s", error)
             remove(folder)

@@ -10,6 +10,7 @@ from lively import (
     ASKED,
     ASKED_ON,
     CLASSES,
+    PLENTY,
     Subject,
     Written,
     by_fast,
@@ -170,6 +171,25 @@ def test_away_and_back(turns: tuple[Turn, ...], one: Subject) -> None:
     reply, reused = by_fast(fast, one.inputs(turns), video=0)
     assert reply == _fresh(one, turns)
     assert reused > 0
+
+
+@pytest.mark.parametrize("limit", [0, PLENTY], ids=["away", "here"])
+def test_stopped_before_anything_is_moved(limit: int, one: Subject) -> None:
+    """The conversation stays where it is: to bring it back takes as long as many tokens."""
+
+    def stop() -> None:
+        raise Cancelled
+
+    fast = one.fast()
+    fast.conversations.limit = limit
+    by_fast(fast, one.inputs(), video=0)
+    before = [*fast.conversations], [*fast.away]
+    assert any(before)
+    with pytest.raises(Cancelled), torch.inference_mode():
+        fast.generate(
+            one.inputs(ASKED_ON), video=0, max_new_tokens=600, streamer=Written(), look=stop
+        )
+    assert ([*fast.conversations], [*fast.away]) == before
 
 
 def test_no_room_for_anything(one: Subject) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,6 +98,20 @@ def test_copies_stay_small(made: tuple[Any, ModelCard], monkeypatch: pytest.Monk
     with _Largest() as largest:
         Preparer(card, processor, "cpu", torch.bfloat16).inputs(request)
     assert 0 < largest.values <= pair
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
+def test_tokens_are_counted_without_pixels(known: bool, made: tuple[Any, ModelCard]) -> None:
+    processor, card = made
+    request = _asked(card, 12)
+    inputs = Preparer(card, processor, "cpu", torch.bfloat16).inputs(request)
+    preparer = Preparer(card, processor, "cpu", torch.bfloat16)
+    if known:
+        preparer.inputs(request)
+        request = replace(request, frames=None)
+    with _Largest() as largest:
+        assert preparer.tokens(request) == inputs["input_ids"].shape[1]
+    assert largest.values <= 12  # some classes say seconds
 
 
 @pytest.mark.parametrize("rows", [3, 5])

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from lively import CLASSES, PLENTY, Subject, subject
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from core.engine import attention
+from core.engine import attention, taking
 from core.engine import tower as tower_module
 from core.engine.seen import Seen
+from core.engine.taking import project_in_chunks, states_of
 from core.engine.tower import TRIED_GRIDS, Tower, widen_and_flatten
 
 
@@ -27,6 +27,12 @@ def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def _module(model: Any) -> Any:
     return getattr(model.model, "visual", None) or model.model.vision_tower
+
+
+def _tower(model: Any, kept_bytes: int = PLENTY) -> Tower:
+    """As core/engine/fast.py sets it up."""
+    project_in_chunks(model.model)
+    return Tower(_module(model), Seen(kept_bytes=kept_bytes, away_bytes=0), states_of(model.model))
 
 
 def _seen(model: Any, inputs: dict[str, Any]) -> list[torch.Tensor]:
@@ -70,8 +76,9 @@ def test_chunks_see_what_the_whole_sees(
         return plain(*args, **named)
 
     _module(model).forward = counted
-    Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0)).fused = fused
+    _tower(model).fused = fused
     monkeypatch.setattr(tower_module, "CHUNK_PATCHES", patches)
+    monkeypatch.setattr(taking, "PROJECTED_PATCHES", patches)
     assert _alike(_seen(model, inputs), whole)
     frames = 2 if one.kind.startswith("qwen") else 4  # a Qwen patch is two frames deep
     expected = {1: frames, 10**6: 1 if fused else 2}
@@ -89,7 +96,7 @@ def test_kept_output_is_the_same_though_it_was_changed(
     """Callers put what they make of the output into its fields."""
     monkeypatch.setattr(tower_module, "CHUNK_PATCHES", 100)
     model, inputs = one.copy(), one.inputs()
-    tower = Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0))
+    tower = _tower(model)
     tower.video = "video"
     first = [each.clone() for each in _seen(model, inputs)]
     blind = {
@@ -103,7 +110,7 @@ def test_kept_output_is_the_same_though_it_was_changed(
 
 def test_each_video_has_its_own(one: Subject) -> None:
     model = one.copy()
-    tower = Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0))
+    tower = _tower(model)
     expected = {seed: _seen(one.model, one.inputs(seed=seed)) for seed in (0, 1)}
     for seed in (0, 1, 0, 1):
         tower.video = seed
@@ -113,7 +120,7 @@ def test_each_video_has_its_own(one: Subject) -> None:
 
 def test_a_video_without_a_name_is_not_kept(one: Subject) -> None:
     model = one.copy()
-    tower = Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0))
+    tower = _tower(model)
     for seed in (0, 1):
         expected = _seen(one.model, one.inputs(seed=seed))
         assert _alike(_seen(model, one.inputs(seed=seed)), expected)
@@ -122,12 +129,10 @@ def test_a_video_without_a_name_is_not_kept(one: Subject) -> None:
 
 def test_no_more_is_kept_than_is_used(one: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hidden states of all layers would be thirty times as much as the pictures."""
-    if one.kind == "llava_onevision" and transformers.__version__ < "5.21":
-        pytest.skip("this transformers has its tower hand over the states of all layers")
     for patches in (100, 10**6):
         monkeypatch.setattr(tower_module, "CHUNK_PATCHES", patches)
         model = one.copy()
-        tower = Tower(_module(model), Seen(kept_bytes=PLENTY, away_bytes=0))
+        tower = _tower(model)
         tower.video = "video"
         with torch.inference_mode():
             seen = _seen(model, one.inputs())
@@ -139,20 +144,20 @@ def test_no_more_is_kept_than_is_used(one: Subject, monkeypatch: pytest.MonkeyPa
         assert sum(held.values()) <= tower.seen.here.nbytes
         if one.kind.startswith("qwen"):  # what the tower makes is what is seen
             assert tower.seen.here.nbytes == sum(each.nbytes for each in seen)
-        else:  # one layer's patches, and perhaps the last one's
+        else:  # one layer's patches
             config = model.config.vision_config
             side = int(torch.tensor(config.image_size).flatten()[0])
             patch = int(torch.tensor(config.patch_size).flatten()[0])
             layer = 4 * ((side // patch) ** 2 + 1) * config.hidden_size * 4
-            assert tower.seen.here.nbytes <= 2 * layer
+            assert tower.seen.here.nbytes <= layer
 
 
 def test_what_is_too_large_is_not_kept(one: Subject) -> None:
     model = one.copy()
-    tower = Tower(_module(model), Seen(kept_bytes=10, away_bytes=10))
+    tower = _tower(model, 10)
     tower.video = "video"
     assert _alike(_seen(model, one.inputs()), _seen(one.model, one.inputs()))
-    assert "video" not in tower.seen
+    assert "video" not in tower.seen.here
 
 
 def test_wider_and_flat_is_the_same(one: Subject) -> None:
@@ -237,3 +242,25 @@ def test_nothing_comes_between_the_parts_of_a_divided_model(one: Subject) -> Non
     Tower(module, Seen(kept_bytes=PLENTY, away_bytes=0))
     assert [part for part in module.modules() if hasattr(part, "_hf_hook")] == [module]
     assert _alike(_seen(model, inputs), whole)
+
+
+@pytest.mark.parametrize("layers", [-2, [-3, -1], [0, -1], 1])
+def test_other_states_can_be_taken(
+    layers: int | list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint says of which layers; 0 is what goes into the first."""
+    monkeypatch.setattr(tower_module, "CHUNK_PATCHES", 100)
+    one = subject("llava_onevision", tmp_path)
+    one.model.config.vision_feature_layer = layers
+    if isinstance(layers, list):
+        wide = torch.nn.Linear(64 * len(layers), one.model.config.text_config.hidden_size)
+        one.model.model.multi_modal_projector.linear_1 = wide
+    whole = _seen(one.model, one.inputs())
+    model = one.copy()
+    tower = _tower(model)
+    tower.video = "video"
+    assert _alike(_seen(model, one.inputs()), whole)
+    ((_, kept),) = tower.seen.here
+    wanted = [layers] if isinstance(layers, int) else layers
+    if 0 not in wanted:
+        assert sum(each is not None for each in kept["hidden_states"]) == len(wanted)

@@ -48,7 +48,7 @@ def main() -> None:
         return found.verdict == "fits"
 
     frames = max(n for n in range(8, MOST_FRAMES + 1, 8) if fits(n))
-    asking = asked(planned(card, frames)[2], video="one")
+    asking = asked(card, planned(card, frames)[2], video="one")
     first = list(engine.stream(asking, stop=NEVER))
     again = replace(asking, prompt=f"{asking.prompt} {said(first)} w1 w2 w3", reply_tokens=8)
     second = ending(list(engine.stream(again, stop=NEVER)))

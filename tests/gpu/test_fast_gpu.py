@@ -73,7 +73,21 @@ CONFIGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
 }
+SQUARES = {"hidden_size": 320, "intermediate_size": 640, "num_hidden_layers": 3,
+           "num_attention_heads": 4, "patch_size": 14, "image_size": 112}  # fmt: skip
+CONFIGS |= {
+    "internvl": (
+        {**TEXT, "model_type": "qwen2"},
+        {**SQUARES, "patch_size": [14, 14], "image_size": [112, 112]},
+    ),
+    "llava_onevision": (
+        {**TEXT, "model_type": "qwen2"},
+        {**SQUARES, "model_type": "siglip_vision_model", "vision_use_head": False},
+    ),
+}
+SQUARE_TOKENS = 16  # a frame
 GRID = (12, 18, 32)  # 252x448 in patches of 14
+SEEN = ("pixel_values", "pixel_values_videos", "video_grid_thw")
 PATCH = {"qwen2_vl": 3 * 2 * 14 * 14, "qwen2_5_vl": 3 * 2 * 14 * 14, "qwen3_vl": 3 * 2 * 16 * 16}
 
 
@@ -125,24 +139,48 @@ def _inputs(
     model: Any, words: list[int], *, frames: int = GRID[0], seed: int = 0
 ) -> dict[str, Any]:
     """A video of noise between words."""
-    kind = model.config.model_type
-    grid = (frames, *GRID[1:])
     random = torch.Generator().manual_seed(seed)
+    make = _squares if model.config.model_type in ("internvl", "llava_onevision") else _patches
+    video, inputs = make(model.config.model_type, frames, random)
+    inputs["input_ids"] = torch.tensor([[5, 6, 7, *video, *words]])
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    if "video_grid_thw" in inputs:
+        inputs["mm_token_type_ids"] = _types(inputs["input_ids"])
+    return {
+        name: each.to("cuda:0", torch.bfloat16 if name.startswith("pixel") else None)
+        for name, each in inputs.items()
+    }
+
+
+def _types(ids: torch.Tensor) -> torch.Tensor:
+    return (ids == VIDEO).long() * 2
+
+
+def _patches(
+    kind: str, frames: int, random: torch.Generator
+) -> tuple[list[int], dict[str, torch.Tensor]]:
+    grid = (frames, *GRID[1:])
     count = frames * grid[1] * grid[2]
-    pixels = torch.randn(count, PATCH[kind], generator=random, dtype=torch.float32)
     if kind == "qwen3_vl":  # each pair of frames between marks of its own, after its time
         each = [11, 12, START, *[VIDEO] * (grid[1] * grid[2] // 4), END]
         video = each * frames
     else:
         video = [START, *[VIDEO] * (count // 4), END]
-    ids = torch.tensor([[5, 6, 7, *video, *words]], device="cuda:0")
-    return {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "mm_token_type_ids": (ids == VIDEO).long() * 2,
-        "pixel_values_videos": pixels.to("cuda:0", torch.bfloat16),
-        "video_grid_thw": torch.tensor([grid], device="cuda:0"),
+    return video, {
+        "pixel_values_videos": torch.randn(count, PATCH[kind], generator=random),
+        "video_grid_thw": torch.tensor([grid]),
     }
+
+
+def _squares(
+    kind: str, frames: int, random: torch.Generator
+) -> tuple[list[int], dict[str, torch.Tensor]]:
+    pixels = torch.randn(frames, 3, 112, 112, generator=random)
+    if kind == "internvl":
+        each = [11, 12, START, *[IMAGE] * SQUARE_TOKENS, END]
+        return each * frames, {"pixel_values": pixels}
+    video = [VIDEO] * (frames * SQUARE_TOKENS + 1)
+    return video, {"pixel_values_videos": pixels[None]}
 
 
 FIRST = [100, 200, 300, 17]
@@ -179,13 +217,10 @@ def _regret(model: Any, inputs: dict[str, Any], reply: list[int]) -> float:
     exact = copy.deepcopy(model).float()
     said = torch.tensor([reply], device="cuda:0")
     ids = torch.cat((inputs["input_ids"], said), dim=1)
-    whole = {
-        **inputs,
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "mm_token_type_ids": (ids == VIDEO).long() * 2,
-        "pixel_values_videos": inputs["pixel_values_videos"].float(),
-    }
+    whole = {**inputs, "input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    whole |= {name: each.float() for name, each in inputs.items() if name.startswith("pixel")}
+    if "mm_token_type_ids" in inputs:
+        whole["mm_token_type_ids"] = _types(ids)
     with torch.inference_mode():
         logits = exact(**whole, logits_to_keep=len(reply) + 1).logits[0, :-1].float()
     chosen = logits.gather(1, said[0, :, None])[:, 0]
@@ -215,6 +250,7 @@ def test_the_prompt_in_chunks(tokens: int, model: Any, monkeypatch: pytest.Monke
     """Chunks above and below what the square kernel is used for."""
     monkeypatch.setattr("core.engine.fast.CHUNK_TOKENS", tokens)
     monkeypatch.setattr("core.engine.tower.CHUNK_PATCHES", 5 * GRID[1] * GRID[2])
+    monkeypatch.setattr("core.engine.taking.PROJECTED_PATCHES", 150)
     inputs = _inputs(model, FIRST)
     _good(model, inputs, _by_fast(_fast(model), inputs, 16))
 
@@ -279,11 +315,16 @@ def test_the_tower(model: Any) -> None:
     fast_model = copy.deepcopy(model)
     assert Fast.of(fast_model, kept_bytes=PLENTY, away_bytes=0) is not None
     inputs = _inputs(model, FIRST)
-    pixels = {name: inputs[name] for name in ("pixel_values_videos", "video_grid_thw")}
+    assert _distance(_seen(fast_model, inputs), _seen(model, inputs)) < TOWER_NOISE
+
+
+def _seen(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+    """What the text layers get to see of the video."""
+    pixels = {name: each for name, each in inputs.items() if name in SEEN}
+    videos = "pixel_values_videos" in pixels
+    look = model.model.get_video_features if videos else model.model.get_image_features
     with torch.inference_mode():
-        expected = torch.cat(model.model.get_video_features(**pixels).pooler_output).float()
-        found = torch.cat(fast_model.model.get_video_features(**pixels).pooler_output).float()
-    assert _distance(found, expected) < TOWER_NOISE
+        return torch.cat(list(look(**pixels).pooler_output)).float()
 
 
 def _distance(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -296,7 +337,8 @@ def test_layers_as_data(model: Any) -> None:
     decoder, text = fast.decoder, model.model.language_model
     assert decoder is not None
     embeds = torch.randn(1, 1500, 512, device="cuda:0", dtype=torch.bfloat16)
-    places = torch.randint(0, 900, (3, 1, 1500), device="cuda:0")
+    axes = (3,) if model.config.model_type.startswith("qwen") else ()
+    places = torch.randint(0, 900, (*axes, 1, 1500), device="cuda:0")
     inputs = _inputs(model, FIRST, frames=2)
     _by_fast(fast, inputs, 8)
     ((_, kept),) = fast.conversations
@@ -366,24 +408,34 @@ def test_another_video_with_the_same_words(model: Any) -> None:
 
 
 @two_devices
-@pytest.mark.parametrize("first", [1, 2, 3])
-def test_layers_on_two_devices(first: int, model: Any) -> None:
+@pytest.mark.parametrize("head", [0, 1])
+@pytest.mark.parametrize("first", [0, 1, 2, 3])
+def test_layers_on_two_devices(first: int, head: int, model: Any) -> None:
+    """Also with tower and embeddings alone on one, and with the head beside them, as tied."""
     from accelerate import dispatch_model
 
-    divided = copy.deepcopy(model)
-    places: dict[str, Any] = {"model.visual": 0, "model.language_model.embed_tokens": 0}
+    divided, text = copy.deepcopy(model), "model.language_model."
+    places = dict.fromkeys(_beside_text(model), 0)
     for number in range(4):
-        places[f"model.language_model.layers.{number}"] = 0 if number < first else 1
-    places |= {"model.language_model.norm": 1, "model.language_model.rotary_emb": 1, "lm_head": 1}
+        places[f"{text}layers.{number}"] = 0 if number < first else 1
+    places |= {f"{text}embed_tokens": 0, f"{text}norm": 1, f"{text}rotary_emb": 1, "lm_head": head}
     divided = dispatch_model(divided, places)
     fast = Fast.of(divided, kept_bytes=PLENTY, away_bytes=PLENTY)
     assert fast is not None
     assert fast.decoder is not None
-    assert len(fast.decoder.stages) == 2
+    assert len(fast.decoder.stages) == (2 if first else 1)
     for words in (FIRST, SECOND, OTHER):
         inputs = _inputs(model, words)
         _good(model, inputs, _by_fast(fast, inputs, 24))
     fast.conversations.shrink(0)
+
+
+def _beside_text(model: Any) -> list[str]:
+    """Tower, projector and parameters of the class's own."""
+    wrapper = model.model
+    own = [name for name, _ in wrapper.named_parameters(recurse=False)]
+    parts = [name for name, _ in wrapper.named_children() if name != "language_model"]
+    return [f"model.{name}" for name in (*own, *parts)]
 
 
 def test_float32_writes_out_no_scores() -> None:
