@@ -37,6 +37,7 @@ from bench_models import (  # noqa: E402
     random_model,
     settle,
     wait_until_set_up,
+    within,
     word_processor,
 )
 from bench_report import machine, write_section  # noqa: E402
@@ -93,7 +94,7 @@ def _options() -> argparse.Namespace:
 
 
 def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
-    counts = [n for text in options.frames.split(",") if _within(card, n := int(text))]
+    counts = [n for text in options.frames.split(",") if within(card, n := int(text))]
     where, how = _smallest(card, max(counts))
     model = random_model(card, [each.name for each in where], how.layers or ())
     plan = planned(card, counts[0])[2]
@@ -127,11 +128,6 @@ def _table(card: ModelCard, options: argparse.Namespace) -> Iterator[str]:
     del engine, model
     settle()
     torch.cuda.empty_cache()
-
-
-def _within(card: ModelCard, frames: int) -> bool:
-    """Whether so many frames leave room for words in the context."""
-    return planned(card, frames)[2].video_tokens + 1024 < card.context_tokens
 
 
 def _smallest(card: ModelCard, frames: int) -> tuple[tuple[Device, ...], Execution]:

@@ -188,6 +188,11 @@ def planned(
     return info, settings, make_plan(info, settings, card)
 
 
+def within(card: ModelCard, frames: int) -> bool:
+    """Whether so many frames leave room for words in the context."""
+    return planned(card, frames)[2].video_tokens + 1024 < card.context_tokens
+
+
 @lru_cache(maxsize=4)
 def _noise(frames: int, height: int, width: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(0).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)

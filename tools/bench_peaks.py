@@ -1,12 +1,12 @@
 """Memory on GPUs at its fullest: what the forecast says of whole requests, and what they took.
 
-    python tools/bench_peaks.py --models 3B,7B,32B       on one GPU, and split over two
+    python tools/bench_peaks.py --models 3B,7B,32B       on one GPU, and split over two, and all
     python tools/bench_peaks.py --write                  into BENCHMARKS.md
 
 Real classes with published shapes and random weights, of Qwen2.5-VL where only a size is given;
 videos of 252x448 frames (InternVL and LLaVA-OneVision: of the one size they take). They have no
 name here, so that nothing is kept: foretold is also what the tower saw, kept for later questions,
-which is up to a fiftieth.
+which is up to a fiftieth. Frames beyond a model's context are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 
-from bench_models import asked, card_of, planned, random_engine, settle, wait_until_set_up  # noqa: E402
+from bench_models import (  # noqa: E402
+    asked,
+    card_of,
+    planned,
+    random_engine,
+    settle,
+    wait_until_set_up,
+    within,
+)
 from bench_report import machine, write_section  # noqa: E402
 from core.engine import Finished  # noqa: E402
 from core.engine.loading import choose_devices  # noqa: E402
@@ -38,6 +46,7 @@ def main() -> None:
     parser.add_argument("--models", default="3B,7B,32B,72B", help="names, or sizes of it")
     parser.add_argument("--frames", default="16,64,256,768", help="by commas")
     parser.add_argument("--write", action="store_true", help="put the table into BENCHMARKS.md")
+    parser.add_argument("--section", default="peaks", help="in the place of which table there")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     lines: list[str] = []
@@ -56,13 +65,15 @@ def main() -> None:
             for line in _rows(name, placement, device, counts):
                 say(line)
     if options.write:
-        write_section("peaks", "\n".join(lines))
+        write_section(options.section, "\n".join(lines))
 
 
 def _ways() -> Iterator[tuple[str, str]]:
     yield "single", "cuda:0"
     if torch.cuda.device_count() > 1:
         yield "split", "cuda:0,cuda:1"
+    if torch.cuda.device_count() > 2:
+        yield "split", ",".join(f"cuda:{n}" for n in range(torch.cuda.device_count()))
 
 
 def _rows(name: str, placement: str, device: str, counts: list[int]) -> Iterator[str]:
@@ -74,13 +85,13 @@ def _rows(name: str, placement: str, device: str, counts: list[int]) -> Iterator
         return
     wait_until_set_up()
     for frames in counts:
+        if not within(card, frames):
+            continue
         start = f"| {name} | {placement} | {frames}"
         for each, measured in _peaks(engine, frames):
             foretold = each.peak - each.reserve
-            end = "over the context |"
-            if each.missing:
-                end = f"does not fit: {each.missing / 1e9:.2f} GB too much |"
-            elif measured:
+            end = f"does not fit: {each.missing / 1e9:.2f} GB too much |"
+            if measured:
                 end = f"{measured / 1e9:.2f} GB | {foretold / measured - 1:+.1%}"
             yield f"{start} | {each.device.name} | {foretold / 1e9:.2f} GB | {end} |"
     engine.close()
