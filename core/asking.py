@@ -11,7 +11,7 @@ from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.engine.base import Engine, Event, Finished, FramesNeeded, Progress, Request
-from core.errors import QuestionError
+from core.errors import MemoryOverflow, QuestionError
 from core.measuring import measurable
 from core.planning import (
     Device,
@@ -30,6 +30,7 @@ from core.planning import (
 from core.planning.memory import AS_STORED, Execution
 from core.planning.presets import preset
 from core.planning.prompt import writer_for
+from core.planning.scarcity import with_settings
 from core.planning.seconds import Reading
 from core.video.digest import names_of
 from core.video.info import VideoInfo
@@ -173,7 +174,7 @@ def answer(
     if video is not None and engine.knows(video):
         try:
             read = Read(seconds=0.0, frame_times=foreseen.plan.times, reading="none")
-            yield from _told(engine, request, read, stop)
+            yield from _told(engine, foreseen, request, read, stop)
             return
         except FramesNeeded:  # dropped a moment ago
             pass
@@ -185,7 +186,7 @@ def answer(
         frame_times=frames.seconds,
         reading="store" if kept else "video",
     )
-    yield from _told(engine, replace(request, frames=frames), read, stop)
+    yield from _told(engine, foreseen, replace(request, frames=frames), read, stop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,10 +230,29 @@ def _reading(
     return collect(frames)
 
 
-def _told(engine: Engine, request: Request, read: Read, stop: threading.Event) -> Iterator[Event]:
+def _told(
+    engine: Engine, foreseen: Foreseen, request: Request, read: Read, stop: threading.Event
+) -> Iterator[Event]:
     """The engine's events, with the time that went into reading."""
-    for event in engine.stream(request, stop=stop):
-        yield with_reading(event, read) if isinstance(event, Finished) else event
+    try:
+        for event in engine.stream(request, stop=stop):
+            yield with_reading(event, read) if isinstance(event, Finished) else event
+    except MemoryOverflow as error:
+        raise met(error, foreseen, engine) from None
+
+
+def met(error: MemoryOverflow, foreseen: Foreseen, engine: Engine) -> MemoryOverflow:
+    """What an engine says of a request that was to fit, with settings that do."""
+    return with_settings(
+        error,
+        foreseen.plan,
+        foreseen.info,
+        foreseen.settings,
+        foreseen.card,
+        foreseen.turns,
+        devices=engine.devices(),
+        execution=engine.execution,
+    )
 
 
 def with_reading(event: Finished, read: Read) -> Finished:

@@ -23,6 +23,7 @@ from core.asking import (
     Read,
     foresee,
     is_kept,
+    met,
     name_of_frames,
     request_of,
     require,
@@ -31,7 +32,7 @@ from core.asking import (
 from core.batch_files import Asked, Record, Refused
 from core.engine.base import Engine, Event, Failed, Finished, Request, Text
 from core.engine.many import stream_many
-from core.errors import Cancelled, FramewiseError
+from core.errors import Cancelled, FramewiseError, MemoryOverflow
 from core.measuring import measurable
 from core.planning import Device, ModelCard, Turn, make_plan
 from core.planning.memory import AS_STORED, Execution
@@ -120,7 +121,7 @@ def answer_all(
                 with closing(told):
                     for number, event in told:
                         yield from asking.refused()
-                        yield from asking.answered(number, event)
+                        yield from asking.answered(number, event, engine)
             yield from asking.refused()
     finally:
         if engine is not None:
@@ -145,7 +146,7 @@ class _Asking:
         while self._refused:
             yield self._refused.popleft()
 
-    def answered(self, number: int, event: Event | Failed) -> Iterator[Record]:
+    def answered(self, number: int, event: Event | Failed, engine: Engine) -> Iterator[Record]:
         """The record of a request, with its last event."""
         if isinstance(event, Text):
             self._pieces[number].append(event.text)
@@ -153,7 +154,10 @@ class _Asking:
             return
         ready, pieces = self._under_way.pop(number), self._pieces.pop(number)
         if isinstance(event, Failed):
-            yield _wrong(ready.asked, event.error)
+            error = event.error
+            if isinstance(error, MemoryOverflow):
+                error = met(error, ready.foreseen, engine)
+            yield _wrong(ready.asked, error)
             return
         # as if it had been asked alone: the frames were read before
         finished = with_reading(event, ready.read)

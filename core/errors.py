@@ -12,6 +12,8 @@ FramewiseError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class FramewiseError(Exception):
     """Something the user can mend.
@@ -48,7 +50,18 @@ class ContextOverflow(FramewiseError):
 
 
 class MemoryOverflow(FramewiseError):
-    """A device has less memory than the request needs."""
+    """A device has less memory than the request needs.
+
+    Args:
+        free_bytes: by the names of devices, what could be had beside the weights when memory ran
+            out; empty where that was foretold.
+    """
+
+    def __init__(
+        self, message: str, *, remedy: str = "", free_bytes: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.free_bytes = dict(free_bytes or {})
 
 
 class Cancelled(FramewiseError):

@@ -16,7 +16,7 @@ from clips import CLIPS, numbers_of
 from core.batch import answer_all, keep_frames
 from core.batch_files import Asked, Refused
 from core.engine import Finished
-from core.errors import FramewiseError
+from core.errors import FramewiseError, MemoryOverflow
 from core.planning import ModelCard, load_card, parse_devices
 from core.planning.memory import AS_STORED, Execution
 from core.video import iter_frames
@@ -127,6 +127,18 @@ def test_frames_are_held_by_the_engine_alone(
     video = str(clip_file("h264.mp4"))
     asked = requests(write(*({"id": n, "video": video, "question": "?"} for n in range(3))))
     assert len(_answered(asked, Drops(card))) == len(frames) == 3
+
+
+def test_memory_that_runs_out_is_told_with_settings_that_fit(
+    write: Callable[..., Path], clip_file: Callable[[str], Path], card: ModelCard
+) -> None:
+    engine, video = FakeEngine(card), str(clip_file("h264.mp4"))
+    engine.fail_with = MemoryOverflow("Full.", free_bytes={"cpu": 2**40})
+    found = _answered(
+        requests(write({"id": 1, "video": video, "question": "What?", "max_frames": 6})), engine
+    )
+    assert found[1]["error"]["message"] == "Full."
+    assert found[1]["error"]["remedy"].startswith("Set max_")
 
 
 @pytest.mark.parametrize("error", [FramewiseError("Full.", remedy="Wait."), RuntimeError("oops")])

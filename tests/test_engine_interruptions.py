@@ -239,6 +239,8 @@ def test_out_of_memory_is_told_and_survived(
     with listening(network, scarce), pytest.raises(MemoryOverflow) as caught:
         ask(engine)
     assert re.match(r"Out of memory with a prompt of \d+ tokens", caught.value.message)
+    assert "GiB free" in caught.value.message
+    assert 0 < caught.value.free_bytes["cpu"] <= engine.devices()[0].capacity_bytes
     assert "fewer frames" in caught.value.remedy
     assert caught.value.__context__ is None  # nothing that would keep the tensors alive
     assert still_works(engine)

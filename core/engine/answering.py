@@ -15,6 +15,7 @@ from core.engine.fast import Fast
 from core.engine.preparing import Preparer
 from core.engine.reply import Reply
 from core.engine.room import budgets
+from core.engine.room import free as free_on
 from core.engine.shortage import free_memory, is_out_of_memory
 from core.engine.writing import Row
 from core.errors import Cancelled, ContextOverflow, MemoryOverflow
@@ -133,12 +134,21 @@ class Answering:
         except Exception:
             return 0
 
-    def overflow(self, prompt_tokens: int, error: BaseException) -> MemoryOverflow:
-        """What is said when memory has run out."""
-        sizes = ", ".join(f"{d.name} {d.capacity_bytes / GIB:.0f} GiB" for d in self._devices)
+    def overflow(self, prompt_tokens: int, said: str) -> MemoryOverflow:
+        """What is said when memory has run out, once it is given back; ``said`` is what torch did.
+
+        What is kept of other conversations counts as free: the next request may have it.
+        """
+        kept = 0 if self.fast is None else self.fast.conversations.nbytes // len(self._devices)
+        free = {each.name: free_on(each) + kept for each in self._devices}
+        sizes = "; ".join(
+            f"{each.name}: {free[each.name] / GIB:.1f} of {each.capacity_bytes / GIB:.1f} GiB free"
+            for each in self._devices
+        )
         return MemoryOverflow(
-            f"Out of memory with a prompt of {prompt_tokens:,} tokens ({sizes}): {short(error)}",
+            f"Out of memory with a prompt of {prompt_tokens:,} tokens ({sizes}): {said}",
             remedy="Take fewer frames or fewer patches a frame, then ask again.",
+            free_bytes=free,
         )
 
     def free_memory(self) -> None:
@@ -163,15 +173,16 @@ class Answering:
     def _guarded(self, task: Task, reply: Reply, work: Callable[[], None]) -> None:
         """Do it; where memory does not suffice, again with less and less of what is kept."""
         sparing = iter(()) if self.fast is None else self.fast.sparing(but=task.request.video)
-        overflow = self._attempt(reply, work)
-        while overflow is not None:
+        said = self._attempt(reply, work)
+        while said is not None:
             again = not reply.begun and next(sparing, False)
             self.free_memory()  # only here, where no traceback holds the tensors any more
             if not again:
-                raise overflow
-            overflow = self._attempt(reply, work)
+                raise self.overflow(reply.prompt_tokens, said)
+            said = self._attempt(reply, work)
 
-    def _attempt(self, reply: Reply, work: Callable[[], None]) -> MemoryOverflow | None:
+    def _attempt(self, reply: Reply, work: Callable[[], None]) -> str | None:
+        """Do it; what is said where memory has run out."""
         import torch
 
         self._thread = threading.get_ident()
@@ -183,7 +194,7 @@ class Answering:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            return self.overflow(reply.prompt_tokens, error)
+            return short(error)
         return None
 
     def _begun(self, task: Task, reply: Reply) -> Row:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from core.engine.answering import Answering, Task
+from core.engine.answering import Answering, Task, short
 from core.engine.base import Event, Failed, Request
 from core.engine.feeding import Feed
 from core.engine.reply import Reply
@@ -161,8 +161,9 @@ class Batch:
             self._finish(seat.number, seat.limit, seat.reply)
             return
         if is_out_of_memory(error):
-            error = self._answering.overflow(seat.reply.prompt_tokens, error)
+            said, error = short(error), None  # its traceback may hold tensors
             self._answering.free_memory()
+            error = self._answering.overflow(seat.reply.prompt_tokens, said)
         self._tell(seat.number, Failed(error=error))
 
     def _finish(self, number: int, limit: int, reply: Reply) -> None:

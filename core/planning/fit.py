@@ -48,12 +48,7 @@ def remedy_for(
         return None
     fitting = fit(info, settings, card, turns, devices, execution=execution)
     if fitting is not None:
-        changes = [
-            f"{name} to {value:,}"
-            for name, value in fitting.changed().items()
-            if value != getattr(settings, name)
-        ]
-        return Remedy(message=f"Set {' and '.join(changes)}.", settings=fitting)
+        return Remedy(message=changes(settings, fitting), settings=fitting)
     held = any(each.weights + each.reserve > each.device.capacity_bytes for each in found.memory)
     if held or found.verdict == "over_memory":
         held_otherwise = _otherwise(info, settings, card, turns, devices, execution)
@@ -69,6 +64,16 @@ def remedy_for(
             "reply_tokens lower, or choose a model with a larger context."
         )
     return Remedy(message=message, settings=None)
+
+
+def changes(settings: Settings, fitting: Settings) -> str:
+    """What to do to get from the one to the other, in a sentence."""
+    changed = [
+        f"{name} to {value:,}"
+        for name, value in fitting.changed().items()
+        if value != getattr(settings, name)
+    ]
+    return f"Set {' and '.join(changed)}."
 
 
 def _otherwise(
