@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import transformers
 
 from asking_by_hand import ask, ending, said
 from core.engine.loading import choose_devices, draw, load_engine, load_held, with_host
@@ -83,3 +86,25 @@ def test_the_machine_stands_behind_its_gpus() -> None:
 def test_devices_that_are_not_here(device: str) -> None:
     with pytest.raises(SettingsError):
         choose_devices(device)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError(),
+    ],
+    ids=["cuda", "cpu", "python"],
+)
+def test_memory_that_runs_out_while_it_is_loaded(
+    error: Exception, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is wrong with the download."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(transformers.AutoModelForImageTextToText, "from_pretrained", refuse)
+    with pytest.raises(MemoryOverflow, match=f"tiny does not fit: {type(error).__name__}"):
+        load_engine(load_card(tiny_model))

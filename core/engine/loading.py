@@ -6,12 +6,14 @@ import os
 from dataclasses import replace
 from typing import Any
 
+from core.engine.answering import short
 from core.engine.base import Engine
 from core.engine.compiling import exclusive
 from core.engine.local import LocalEngine
 from core.engine.mapping import device_map
 from core.engine.quantizing import check_precision, packed, unpacked_dtype
 from core.engine.replicas import Replicas
+from core.engine.shortage import is_out_of_memory
 from core.errors import CheckpointError, FramewiseError, MemoryOverflow, SettingsError
 from core.planning.card import ModelCard
 from core.planning.devices import Device, limited
@@ -115,23 +117,23 @@ def _load(
     card: ModelCard, devices: tuple[Device, ...], execution: Execution, *, replicas: int = 1
 ) -> LocalEngine:
     """One model on these devices, one of so many."""
-    import torch
     from transformers import AutoProcessor
 
     try:
         processor = AutoProcessor.from_pretrained(card.source)
         with exclusive:
             model = load_model(card, devices, execution)
-    except torch.OutOfMemoryError as error:
-        raise MemoryOverflow(
-            f"{card.name} does not fit: {error}", remedy="Choose a smaller model or more memory."
-        ) from error
     except FramewiseError:
         raise
     except Exception as error:  # each file format and class has its own ways to fail
-        said = " ".join(str(error).split())[:300]
+        said = f"{type(error).__name__}: {short(error)}"
+        if is_out_of_memory(error):
+            raise MemoryOverflow(
+                f"{card.name} does not fit: {said}",
+                remedy="Choose a smaller model or more memory.",
+            ) from error
         raise CheckpointError(
-            f"{card.name} cannot be loaded: {type(error).__name__}: {said}",
+            f"{card.name} cannot be loaded: {said}",
             remedy="Check that the download is complete and the installed transformers knows it.",
         ) from error
     return LocalEngine(card, model.eval(), processor, devices, execution, replicas=replicas)
