@@ -184,15 +184,20 @@ def _work(
 ) -> Callable[..., Generator[Record]]:
     """What is done with the requests of a batch: their frames are kept, or they are answered."""
     from core.batch import answer_all, keep_frames
+    from core.engine.loading import load_held
+    from core.engine.quantizing import check_precision
+    from core.planning.holding import hold
 
     if frames_only and store is not None:
         return partial(keep_frames, card=card, store=store)
-    execution, devices = given.execution_of(loading), given.devices_of(loading)
+    execution = given.execution_of(loading)
+    check_precision(execution, card)
+    devices, execution = hold(card, given.devices_of(loading), execution)
     _quiet_libraries()
     return partial(
         answer_all,
         card=card,
-        load=lambda: _loaded(card, loading, execution),
+        load=partial(load_held, card, devices, execution),
         devices=devices,
         execution=execution,
         frames_from=given.frames_of(store),

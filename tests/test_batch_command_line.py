@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from batch_by_hand import records
-from command_line import ROOT, Command
+from command_line import ROOT, Command, in_a_process
 
 
 def test_on_the_command_line(
@@ -81,3 +81,23 @@ def test_ctrl_c_keeps_what_is_done(
         complaints
     )  # it may come between line and count
     assert all("error" not in each for each in done)
+
+
+def test_a_request_is_held_against_the_placement_that_all_have(
+    write: Callable[..., Path], clip_file: Callable[[str], Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Two GPUs that hold a replica each: what only a split would have room for is refused."""
+    driver = tmp_path / "nvidia-smi"
+    both = "Some, 20480\n" * 2
+    driver.write_text(f"#!/bin/sh\ncase $1 in *name*) echo '{both}';; *) echo '0\n0'; esac")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    video, out = clip_file("h264.mp4"), tmp_path / "answers.jsonl"
+    file = write({"video": str(video), "question": "What happens?", "reply_tokens": 60_000})
+    model = "Qwen/Qwen2.5-VL-7B-Instruct"
+    assert in_a_process("batch", file, "--out", out, "--model", model).code == 2
+    message = records(out)[0]["error"]["message"]
+    assert "cuda:0 would need" in message
+    assert "and has 20.0" in message
