@@ -103,6 +103,15 @@ def test_meter_says_where_the_model_is(devices: str, words: str, layers: list[st
     assert ("<small>tower, layers" in page) == bool(layers)
 
 
+def test_meter_calls_one_layer_by_its_number() -> None:
+    split = foreseen(load_card("Qwen/Qwen2.5-VL-7B-Instruct"), devices="2x12GiB", max_frames=8)
+    first, last = split.estimate.memory
+    memory = replace(first, layers=range(27)), replace(last, layers=range(27, 28))
+    page = meter.meter(replace(split, estimate=replace(split.estimate, memory=memory)))
+    assert "<small>tower, layers 0–26</small>" in page
+    assert "<small>layer 27</small>" in page
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [

@@ -66,15 +66,15 @@ def placed(found: Estimate) -> str:
 def _offloaded(found: Estimate) -> str:
     host = found.memory[-1]
     seconds = host.weights / BUS_BYTES
+    waiting = f"{_named(host.layers)} {'waits' if len(host.layers) == 1 else 'wait'}"
     return (
-        f"The devices cannot hold it all: layers {_ends(host.layers)} wait in the machine's "
-        f"memory, and every token of the reply takes {_brief(seconds)} more to fetch their "
-        f"{size(host.weights)}."
+        f"The devices cannot hold it all: {waiting} in the machine's memory, and every token of "
+        f"the reply takes {_brief(seconds)} more to fetch {size(host.weights)}."
     )
 
 
-def _ends(layers: range) -> str:
-    return f"{layers[0]}–{layers[-1]}"
+def _named(layers: range) -> str:
+    return f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]}–{layers[-1]}"
 
 
 def meter(foreseen: Foreseen, *, above: str = "") -> str:
@@ -216,7 +216,7 @@ def _held(found: Estimate, number: int, replicas: list[int]) -> str:
     if placement.mode == "single":
         return ""
     tower = ["tower"] if placement.used and number == placement.used[0] else []
-    return ", ".join([*tower, *([f"layers {_ends(layers)}"] if layers else [])])
+    return ", ".join([*tower, *([_named(layers)] if layers else [])])
 
 
 def _device(memory: DeviceMemory, *, held: str) -> str:
