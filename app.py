@@ -15,7 +15,7 @@ import typer
 
 from core.errors import FramewiseError
 from core.planning import ModelCard, Settings, Turn, load_card
-from core.planning.memory import Execution
+from core.planning.holding import check_placement, hold
 from core.planning.placement import settled
 from core.video.info import VideoInfo
 from core.video.reading import DEFAULT_READER, check_reader
@@ -58,11 +58,14 @@ def serve(
     card, execution = load_card(loading.model), given.execution_of(loading)
     frames_from = given.frames_of(given.store_of(keeping))
     errors.print(f"Loading {card.name} …")
+    from core.engine.loading import load_engine
     from core.video.sandbox import warm
     from ui.page import launch
 
     warm(reader)
-    engine = _loaded(card, loading, execution)
+    engine = load_engine(
+        card, device=loading.devices, max_memory=loading.max_memory, execution=execution
+    )
     launch(engine, host=serving.host, port=serving.port, reader=reader, frames_from=frames_from)
 
 
@@ -92,6 +95,7 @@ def estimate(
         check_packable(card, loading.quantize)
     settings, turns = given.completed(settings, preset, card), [Turn("user", question)]
     there, execution = given.imagined_devices(loading), given.execution_of(loading)
+    check_placement(there, execution)
     foreseen = foresee(info, settings, card, turns, devices=there, execution=execution)
     print(json.dumps(foreseen_record(foreseen)) if as_json else estimate_text(foreseen))
 
@@ -136,6 +140,7 @@ def _one_question(
     execution = given.execution_of(loading)
     check_precision(execution, card)
     there = given.devices_of(loading)
+    check_placement(there, execution)
     turns = [Turn("user", question)]
     foreseen = foresee_alone(info, settings, card, turns, devices=there, execution=execution)
     require(foreseen)
@@ -186,7 +191,6 @@ def _work(
     from core.batch import answer_all, keep_frames
     from core.engine.loading import load_held
     from core.engine.quantizing import check_precision
-    from core.planning.holding import hold
 
     if frames_only and store is not None:
         return partial(keep_frames, card=card, store=store)
@@ -213,14 +217,6 @@ def doctor(as_json: AsJson = False) -> None:
     print(json.dumps(found) if as_json else report(found))
     if found["problems"]:
         raise typer.Exit(2)
-
-
-def _loaded(card: ModelCard, loading: Loading, execution: Execution) -> Engine:
-    from core.engine.loading import load_engine
-
-    return load_engine(
-        card, device=loading.devices, max_memory=loading.max_memory, execution=execution
-    )
 
 
 def _quiet_libraries() -> None:

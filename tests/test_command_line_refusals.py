@@ -46,6 +46,11 @@ BAD_OPTIONS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "no such folder": (["--model", "nowhere"], ("'nowhere' is not a checkpoint folder",)),
     "hub without a network": (["--model", "nobody/has-this-one"], ("did not give it",)),
     "no such preset": (["--preset", "slow"], ("'slow'", "fast, balanced, detailed")),
+    "a split of one device": (
+        ["--placement", "split", "--devices", "cpu"],
+        ("'split' takes several devices; there is cpu", "auto or single"),
+    ),
+    "replicas on one": (["--placement", "replicas", "--devices", "cpu"], ("several devices",)),
     "markup in a name": (["--model", "[red]a:smile:b"], ("'[red]a:smile:b'",)),
 }
 

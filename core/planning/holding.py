@@ -34,17 +34,26 @@ def hold(
         MemoryOverflow: it does not fit; the remedy says what would.
         SettingsError: replicas or a split with one device.
     """
+    check_placement(devices, execution)
+    found = _found(card, devices, execution)
+    if found is None:
+        raise _refusal(card, devices, execution)
+    among, placement = found
+    return settled(placement, among, execution)
+
+
+def check_placement(devices: tuple[Device, ...], execution: Execution) -> None:
+    """Refuse a placement for which there are too few devices.
+
+    Raises:
+        SettingsError: replicas or a split with one device.
+    """
     there = processors(devices)
     if execution.placement in ("replicas", "split") and len(there) < 2:
         raise SettingsError(
             f"Placement {execution.placement!r} takes several devices; there is {there[0].name}.",
             remedy="Choose the placement auto or single.",
         )
-    found = _found(card, devices, execution)
-    if found is None:
-        raise _refusal(card, devices, execution)
-    among, placement = found
-    return settled(placement, among, execution)
 
 
 def _found(
