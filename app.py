@@ -15,7 +15,7 @@ import typer
 
 from core.errors import FramewiseError
 from core.planning import ModelCard, Settings, Turn, load_card
-from core.planning.memory import Execution
+from core.planning.execution import Execution
 from core.planning.placement import settled
 from core.video.info import VideoInfo
 from core.video.reading import DEFAULT_READER, check_reader

@@ -46,8 +46,8 @@ from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.engine.preparing import Preparer  # noqa: E402
 from core.planning import Device, ModelCard, Turn, estimate  # noqa: E402
+from core.planning.execution import Execution  # noqa: E402
 from core.planning.holding import hold  # noqa: E402
-from core.planning.memory import Execution  # noqa: E402
 
 PLAIN_TOKENS = 40  # of its replies, which take a while
 
