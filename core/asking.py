@@ -27,7 +27,7 @@ from core.planning import (
     make_plan,
     remedy_for,
 )
-from core.planning.memory import AS_STORED, Execution
+from core.planning.execution import AS_STORED, Execution
 from core.planning.presets import preset
 from core.planning.prompt import writer_for
 from core.planning.scarcity import with_settings

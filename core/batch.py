@@ -35,7 +35,7 @@ from core.engine.many import stream_many
 from core.errors import Cancelled, FramewiseError, MemoryOverflow
 from core.measuring import measurable
 from core.planning import Device, ModelCard, Turn, make_plan
-from core.planning.memory import AS_STORED, Execution
+from core.planning.execution import AS_STORED, Execution
 from core.pooling import awaited, unordered
 from core.records import answered_record, frames_record, video_record
 from core.video import probe, profiled

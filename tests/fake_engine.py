@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 from core.engine.base import Event, Finished, Request, Started, Text
 from core.planning import Device, ModelCard
-from core.planning.memory import AS_STORED
+from core.planning.execution import AS_STORED
 
 
 class FakeEngine:

@@ -18,7 +18,7 @@ from core.batch_files import Asked, Refused
 from core.engine import Finished
 from core.errors import FramewiseError, MemoryOverflow
 from core.planning import ModelCard, load_card, parse_devices
-from core.planning.memory import AS_STORED, Execution
+from core.planning.execution import AS_STORED, Execution
 from core.video import iter_frames
 from core.video.store import FrameStore
 from fake_engine import FakeEngine, wait_until

@@ -17,8 +17,8 @@ from core.engine.mapping import device_map
 from core.engine.replicas import Replicas
 from core.errors import MemoryOverflow, SettingsError
 from core.planning import Device, load_card
+from core.planning.execution import Execution
 from core.planning.machine import processor
-from core.planning.memory import Execution
 
 HALVES = (range(1), range(1, 2))
 

@@ -24,8 +24,9 @@ from core.engine.quantizing import (
 )
 from core.errors import SettingsError
 from core.planning import load_card
+from core.planning.execution import QUANTISED, Execution
 from core.planning.machine import processor
-from core.planning.memory import QUANTISED, Execution, weight_bytes
+from core.planning.weights import weight_bytes
 
 FORETOLD = 0.08  # the scales of rows as short as the small model's are a twelfth of them
 

@@ -10,8 +10,8 @@ from asking_by_hand import request
 from core.engine.room import fits, needed
 from core.planning import Settings, Turn, estimate, load_card, make_plan
 from core.planning.devices import GIB, Device
+from core.planning.execution import Execution
 from core.planning.machine import processor
-from core.planning.memory import Execution
 from core.video import describe_video
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.planning.catalog import Published, catalog, nearest, published
-from core.planning.memory import WEIGHT_BYTES
+from core.planning.execution import WEIGHT_BYTES
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

@@ -22,8 +22,8 @@ from core.planning import (
     parse_devices,
     remedy_for,
 )
+from core.planning.execution import Execution
 from core.planning.machine import GIB
-from core.planning.memory import Execution
 from core.video import VideoInfo, describe_video
 
 TURNS = [Turn("user", "What happens?")]

@@ -22,9 +22,9 @@ from core.planning import (
     parse_devices,
     rough_rates,
 )
+from core.planning.execution import AS_STORED, Execution
 from core.planning.forecast import count_text, count_tokens, run_dtype
 from core.planning.machine import GIB
-from core.planning.memory import AS_STORED, Execution
 from core.video import VideoInfo, describe_video
 
 VIDEO = describe_video(width=640, height=360, duration_seconds=20, frame_rate=25)

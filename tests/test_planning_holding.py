@@ -12,8 +12,8 @@ import pytest
 from core.errors import MemoryOverflow, SettingsError
 from core.planning import load_card, parse_devices
 from core.planning.devices import GIB, Device
+from core.planning.execution import MODES, Execution
 from core.planning.holding import hold
-from core.planning.memory import MODES, Execution
 
 HOST = Device(name="cpu", kind="cpu", model="", capacity_bytes=256 * GIB)
 SMALL, LARGE = "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-72B-Instruct"

@@ -14,17 +14,11 @@ from core.errors import SettingsError
 from core.planning import ModelCard, load_card, parse_devices
 from core.planning.card import TextShape, VisionShape
 from core.planning.devices import GIB, Device
+from core.planning.execution import PRECISIONS, Execution, run_dtype
 from core.planning.family import PatchGrid
-from core.planning.memory import (
-    PRECISIONS,
-    DeviceMemory,
-    Execution,
-    Load,
-    load_of,
-    run_dtype,
-    weight_bytes,
-)
+from core.planning.memory import DeviceMemory, Load, load_of
 from core.planning.placement import Placement, memory_on, place
+from core.planning.weights import weight_bytes
 
 QWEN25_TOWER = VisionShape(layers=32, hidden=1280, mlp=3420)
 

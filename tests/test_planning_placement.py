@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from core.errors import SettingsError
 from core.planning import load_card, parse_devices
 from core.planning.devices import GIB, Device
-from core.planning.memory import MODES, Execution, Load, load_of
+from core.planning.execution import MODES, Execution
+from core.planning.memory import Load, load_of
 from core.planning.placement import memory_on, place, settled
 
 HOST = Device(name="cpu", kind="cpu", model="", capacity_bytes=256 * GIB)

@@ -46,8 +46,8 @@ from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.engine.preparing import Preparer  # noqa: E402
 from core.planning import Device, ModelCard, Turn, estimate  # noqa: E402
+from core.planning.execution import Execution  # noqa: E402
 from core.planning.holding import hold  # noqa: E402
-from core.planning.memory import Execution  # noqa: E402
 
 PLAIN_TOKENS = 40  # of its replies, which take a while
 
@@ -79,7 +79,7 @@ def main() -> None:
         for line in _table(card_of(name), options):
             say(line)
     if options.write:
-        write_section("engine", "\n".join(lines))
+        write_section(options.section, "\n".join(lines))
 
 
 def _options() -> argparse.Namespace:
@@ -90,6 +90,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="the median counts")
     parser.add_argument("--no-plain", action="store_true", help="leave transformers' own way out")
     parser.add_argument("--write", action="store_true", help="put the table into BENCHMARKS.md")
+    parser.add_argument("--section", default="engine", help="in the place of which table there")
     return parser.parse_args()
 
 

@@ -29,8 +29,8 @@ from core.engine.local import LocalEngine  # noqa: E402
 from core.engine.mapping import device_map  # noqa: E402
 from core.planning import Device, ModelCard, Plan, Settings, load_card, make_plan  # noqa: E402
 from core.planning.catalog import Published, published  # noqa: E402
+from core.planning.execution import AS_STORED, Execution  # noqa: E402
 from core.planning.holding import hold  # noqa: E402
-from core.planning.memory import AS_STORED, Execution  # noqa: E402
 from core.video import Frames, VideoInfo, describe_video  # noqa: E402
 
 WIDTH, HEIGHT, PATCH_TOKENS = 448, 252, 144  # 72 tokens a frame, as two share theirs

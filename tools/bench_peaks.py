@@ -38,7 +38,8 @@ from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.errors import FramewiseError  # noqa: E402
 from core.planning import Turn, estimate  # noqa: E402
-from core.planning.memory import DeviceMemory, Execution  # noqa: E402
+from core.planning.execution import Execution  # noqa: E402
+from core.planning.memory import DeviceMemory  # noqa: E402
 
 
 def main() -> None:

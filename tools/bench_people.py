@@ -31,7 +31,7 @@ from core.engine.loading import choose_devices  # noqa: E402
 from core.engine.local import LocalEngine  # noqa: E402
 from core.engine.many import Told, one_by_one, stream_many  # noqa: E402
 from core.engine.replicas import Replicas  # noqa: E402
-from core.planning.memory import Execution  # noqa: E402
+from core.planning.execution import Execution  # noqa: E402
 
 
 def main() -> None:

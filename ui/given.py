@@ -10,8 +10,8 @@ from rich.console import Console
 
 from core.errors import SettingsError
 from core.planning.devices import Device, limited
+from core.planning.execution import QUANTISED, Execution
 from core.planning.machine import devices_named
-from core.planning.memory import QUANTISED, Execution
 from core.planning.settings import Settings
 from core.video.info import VideoInfo, describe_video
 from ui.options import Described, Keeping, Loading

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from core.planning.card import DEMO_MODEL
-from core.planning.memory import MODES, PRECISIONS, QUANTISED
+from core.planning.execution import MODES, PRECISIONS, QUANTISED
 from core.planning.presets import PRESETS
 from core.video.reading import READERS
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from core.asking import Foreseen, foresee
 from core.background import Latest, Measurer
 from core.planning import Device, ModelCard, Rates, Settings, Turn
-from core.planning.memory import AS_STORED, Execution
+from core.planning.execution import AS_STORED, Execution
 from core.video.info import VideoInfo
 
 

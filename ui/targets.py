@@ -9,8 +9,8 @@ from typing import Any
 from core.engine.base import Engine
 from core.planning import Device, ModelCard, load_card
 from core.planning.catalog import catalog
+from core.planning.execution import AS_STORED, Execution
 from core.planning.machine import GIB, THIS_MACHINE, device_choices, devices_named
-from core.planning.memory import AS_STORED, Execution
 from core.planning.placement import processors
 from ui import texts
 

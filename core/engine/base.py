@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from core.planning.card import ModelCard
+from core.planning.execution import Execution
 from core.planning.machine import Device
-from core.planning.memory import Execution
 from core.planning.plan import Plan
 from core.planning.seconds import NOTHING, Reused
 from core.video.reading import Frames

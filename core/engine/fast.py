@@ -25,7 +25,8 @@ from core.engine.taking import project_in_chunks, states_of
 from core.engine.telling import Teller, cut, shift_of
 from core.engine.tower import Tower, speed_up
 from core.engine.writing import AHEAD, Row, Rows, Steps
-from core.planning.memory import AS_STORED, PREFILL_CHUNK_TOKENS, Execution
+from core.planning.execution import AS_STORED, Execution
+from core.planning.memory import PREFILL_CHUNK_TOKENS
 
 if TYPE_CHECKING:
     import torch

@@ -17,9 +17,9 @@ from core.engine.shortage import is_out_of_memory
 from core.errors import CheckpointError, FramewiseError, MemoryOverflow, SettingsError
 from core.planning.card import ModelCard
 from core.planning.devices import Device, limited
+from core.planning.execution import AS_STORED, QUANTISED, Execution, run_dtype
 from core.planning.holding import hold
 from core.planning.machine import processor, this_machine, unused
-from core.planning.memory import AS_STORED, QUANTISED, Execution, run_dtype
 from core.planning.placement import place_held
 
 

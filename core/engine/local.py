@@ -25,8 +25,8 @@ from core.engine.stepping import MOST_ROWS
 from core.engine.waiting import Line, Ticket
 from core.errors import CheckpointError
 from core.planning.card import ModelCard
+from core.planning.execution import AS_STORED, Execution
 from core.planning.machine import Device
-from core.planning.memory import AS_STORED, Execution
 from core.planning.seconds import NOTHING, Reused
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from core.engine.base import Request
 from core.engine.pieces import in_pieces
 from core.engine.runs import Runs
 from core.planning.card import ModelCard
+from core.planning.execution import goes_in_chunks
 from core.planning.measured import Sampled, told
-from core.planning.memory import goes_in_chunks
 
 PIXELS = "pixel_values"  # how the names of what frames become begin
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from core.engine.mapping import device_map
 from core.errors import SettingsError
 from core.planning.card import ModelCard
-from core.planning.memory import QUANTISED, Execution, has_experts
+from core.planning.execution import QUANTISED, Execution
+from core.planning.weights import has_experts
 
 if TYPE_CHECKING:
     import torch

@@ -15,8 +15,8 @@ from core.engine.reply import Either
 from core.engine.waiting import Line, Ticket
 from core.errors import SettingsError
 from core.planning.card import ModelCard
+from core.planning.execution import Execution
 from core.planning.machine import Device
-from core.planning.memory import Execution
 from core.planning.seconds import Reused
 
 HEARTBEAT_SECONDS = 0.3

@@ -11,8 +11,9 @@ from typing import Any
 from core.engine.base import Request
 from core.engine.quantizing import held_bytes
 from core.planning.card import ModelCard
+from core.planning.execution import Execution, run_dtype
 from core.planning.machine import Device, processor
-from core.planning.memory import Execution, load_of, run_dtype
+from core.planning.memory import load_of
 from core.planning.placement import memory_on, place_held
 from core.video.budget import free_bytes
 

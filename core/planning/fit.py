@@ -9,14 +9,15 @@ from math import ceil
 from typing import Any, TypeVar
 
 from core.planning.card import ModelCard
+from core.planning.execution import QUANTISED
 from core.planning.family import Route
 from core.planning.forecast import AS_STORED, Estimate, Execution, count_text, estimate
 from core.planning.machine import Device
-from core.planning.memory import QUANTISED, has_experts
 from core.planning.plan import Plan, make_plan
 from core.planning.prompt import Turn
 from core.planning.settings import Settings
 from core.planning.tiling import SOFT_TOKENS
+from core.planning.weights import has_experts
 from core.video.info import VideoInfo
 
 

@@ -8,18 +8,9 @@ from typing import Literal
 
 from core.errors import ContextOverflow, MemoryOverflow
 from core.planning.card import ModelCard
+from core.planning.execution import AS_STORED, Execution, goes_in_chunks, run_dtype
 from core.planning.machine import GIB, Device, Rates, rough_rates
-from core.planning.memory import (
-    AS_STORED,
-    DeviceMemory,
-    Execution,
-    Load,
-    goes_in_chunks,
-    has_experts,
-    load_of,
-    run_dtype,
-    weight_bytes,
-)
+from core.planning.memory import DeviceMemory, Load, load_of
 from core.planning.placement import Placement, memory_on, place, speed
 from core.planning.plan import Plan
 from core.planning.prompt import Turn
@@ -33,6 +24,7 @@ from core.planning.seconds import (
 )
 from core.planning.settings import Settings
 from core.planning.tokens import TextTokens, Tokens, count_text, count_tokens
+from core.planning.weights import has_experts, weight_bytes
 from core.video.info import VideoInfo
 
 __all__ = [

@@ -7,17 +7,10 @@ from dataclasses import replace
 from core.errors import MemoryOverflow, SettingsError
 from core.planning.card import ModelCard
 from core.planning.devices import GIB, Device
-from core.planning.memory import (
-    AS_STORED,
-    QUANTISED,
-    Execution,
-    Load,
-    has_experts,
-    load_of,
-    run_dtype,
-    weight_bytes,
-)
+from core.planning.execution import AS_STORED, QUANTISED, Execution, run_dtype
+from core.planning.memory import Load, load_of
 from core.planning.placement import Placement, memory_on, place, processors, settled
+from core.planning.weights import has_experts, weight_bytes
 
 # Tokens of video that there should be room for, the best first: some 230 frames of 72 tokens, and
 # then less, as a model that answers about eight frames is better than none.

@@ -18,34 +18,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.errors import SettingsError
 from core.planning.card import ModelCard
 from core.planning.devices import GIB, Device
+from core.planning.execution import AS_STORED, QUANTISED, Execution, goes_in_chunks, value_bytes
+from core.planning.weights import parts_of
 
-# Bytes of a weight in the layers; int4 is nf4 with a float32 scale for each 64 weights, as
-# https://github.com/bitsandbytes-foundation/bitsandbytes stores it.
-WEIGHT_BYTES = {
-    "float32": 4.0,
-    "bfloat16": 2.0,
-    "float16": 2.0,
-    "float8_e4m3fn": 1.0,
-    "int8": 1.0,
-    "int4": 0.5625,
-}
-PRECISIONS = {
-    "fp32": "float32",
-    "bf16": "bfloat16",
-    "fp16": "float16",
-    "fp8": "float8_e4m3fn",
-    "int8": "int8",
-    "int4": "int4",
-}
 # Context, libraries, slack. Seen on an H200: 0.82 GiB beside what torch has, three workspaces of
 # cuBLAS of 32 MiB, 0.1 to 0.3 GiB in pages that are held for a part of them.
 FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(1.4 * GIB)}
-
-QUANTISED = ("int8", "int4")  # by a library, while the weights are loaded
-MODES = ("auto", "single", "replicas", "split")
 
 # Alive at once, for each token of the piece that is prefilled: gate, up and product of the MLP (or
 # four copies of the token for each of its experts), the layer's input, residual and normed state.
@@ -68,46 +48,6 @@ PREFILL_CHUNK_TOKENS, TOWER_CHUNK_PATCHES = 8192, 32_768
 # Values that are prepared at a time; as float32 and two copies, beside the bytes of the frames.
 PIECE_VALUES, PREPARED_BYTES = 2**24, 13
 ROUND_TOKENS = 256  # what the engine rounds a conversation's cache up to
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
-    """How a model is run, as far as memory goes.
-
-    Attributes:
-        precision: a key of PRECISIONS; None for what run_dtype() takes by itself.
-        in_chunks: whether tower and layers go through a prompt chunk by chunk; None while that is
-            not known, for what core/engine does with the family.
-        placement: one of MODES; "auto" takes one device where that is enough, with replicas on the
-            others, and splits elsewhere.
-        layers: which layers each device holds already, every device a part of the model; None while
-            that is to be chosen.
-    """
-
-    precision: str | None = None
-    in_chunks: bool | None = None
-    placement: str = "auto"
-    layers: tuple[range, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what nothing can run.
-
-        Raises:
-            SettingsError: no such precision or placement.
-        """
-        if self.placement not in MODES:
-            raise SettingsError(
-                f"There is no placement {self.placement!r}.",
-                remedy=f"Choose one of: {', '.join(MODES)}.",
-            )
-        if self.precision is not None and self.precision not in PRECISIONS:
-            raise SettingsError(
-                f"There is no precision {self.precision!r}.",
-                remedy=f"Choose one of: {', '.join(PRECISIONS)}.",
-            )
-
-
-AS_STORED = Execution()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,26 +151,6 @@ class Load:
         return self.on(device, range(self.layers), first=True, last=True)
 
 
-def run_dtype(card: ModelCard, device: Device, execution: Execution = AS_STORED) -> str:
-    """What the layers' weights are held in: as stored on a GPU, float32 on a processor.
-
-    bfloat16 is no faster on most processors, and some of its operations are missing there.
-    """
-    if execution.precision is not None:
-        return PRECISIONS[execution.precision]
-    return "float32" if device.kind == "cpu" else card.dtype
-
-
-def value_bytes(dtype: str) -> int:
-    """Bytes of what no quantisation touches: embeddings, tower, head, cache and activations."""
-    return 4 if dtype == "float32" else 2
-
-
-def weight_bytes(card: ModelCard, device: Device, execution: Execution = AS_STORED) -> int:
-    """What the weights take on ``device``, at the precision they are held in there."""
-    return sum(_weights(card, run_dtype(card, device, execution)))
-
-
 def load_of(
     card: ModelCard,
     *,
@@ -242,7 +162,7 @@ def load_of(
 ) -> Load:
     """What a request needs: ``prompt`` tokens, ``total`` with the reply, ``patches`` of video."""
     text, size = card.text, value_bytes(dtype)
-    first, layers, last = _weights(card, dtype)
+    first, layers, last = parts_of(card, dtype)
     in_chunks = goes_in_chunks(card, execution)
     if in_chunks:
         total = -(-total // ROUND_TOKENS) * ROUND_TOKENS
@@ -261,11 +181,6 @@ def load_of(
         layer=layer,
         logits=text.vocab * (size + 4),
     )
-
-
-def goes_in_chunks(card: ModelCard, execution: Execution = AS_STORED) -> bool:
-    """Whether core/engine goes through this model's prompts chunk by chunk."""
-    return card.family.in_chunks if execution.in_chunks is None else execution.in_chunks
 
 
 def _at_once(card: ModelCard, size: int, prompt: int, patches: int) -> tuple[int, int, int]:
@@ -312,39 +227,6 @@ def _in_chunks(card: ModelCard, size: int, prompt: int, patches: int) -> tuple[i
 def _widest(card: ModelCard) -> int:
     text = card.text
     return max(MLP_COPIES * text.mlp, EXPERT_COPIES * text.experts_per_token * text.hidden)
-
-
-def _weights(card: ModelCard, dtype: str) -> tuple[int, int, int]:
-    """Bytes of what comes before the layers, of all layers, and of what comes after them."""
-    text, size = card.text, value_bytes(dtype)
-    embeddings = text.vocab * text.hidden
-    head = 0 if text.tied else embeddings
-    layers = min(_layer_parameters(card), max(0, card.parameters - embeddings - head))
-    before = max(0, card.parameters - layers - head)
-    return before * size, int(layers * WEIGHT_BYTES.get(dtype, 2.0)), head * size
-
-
-def _layer_parameters(card: ModelCard) -> int:
-    """Of all layers: counted where they are alike, else what the rest of the model leaves.
-
-    Counted they are within 0.1% of the published checkpoints' classes; towers have too many ways of
-    their own for what they leave to be as good. Where much more is left than counted,
-    the layers are of another kind: experts, a second MLP, embeddings of their own.
-    """
-    text, vision = card.text, card.vision
-    heads = 2 * (text.heads + text.kv_heads) * text.head_dim
-    counted = text.layers * text.hidden * (heads + 3 * text.mlp)
-    merged = vision.hidden * card.patches.merge_size**2
-    projector = merged * (merged + text.hidden) * (1 + vision.deepstack)
-    tower = vision.layers * (4 * vision.hidden**2 + 2 * vision.hidden * vision.mlp) + projector
-    left = card.parameters - tower - text.vocab * text.hidden * (1 if text.tied else 2)
-    alike = text.kv_layers == text.layers and counted > left / 2
-    return max(0, counted if alike else left)
-
-
-def has_experts(card: ModelCard) -> bool:
-    """Whether a token passes through a part of the weights only."""
-    return card.active_parameters < card.parameters or card.text.experts_per_token > 1
 
 
 def _share(amount: int, part: int, whole: int) -> int:

@@ -13,7 +13,8 @@ from itertools import accumulate, compress
 from typing import Literal
 
 from core.planning.devices import Device, published
-from core.planning.memory import AS_STORED, QUANTISED, DeviceMemory, Execution, Load
+from core.planning.execution import AS_STORED, QUANTISED, Execution
+from core.planning.memory import DeviceMemory, Load
 
 Mode = Literal["single", "replicas", "split", "offload"]
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from core.errors import MemoryOverflow
 from core.planning.card import ModelCard
 from core.planning.devices import Device
+from core.planning.execution import Execution
 from core.planning.fit import changes, fit
-from core.planning.forecast import Execution, estimate
+from core.planning.forecast import estimate
 from core.planning.plan import Plan
 from core.planning.prompt import Turn
 from core.planning.settings import Settings

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.planning.card import ModelCard
+from core.planning.execution import WEIGHT_BYTES, value_bytes
 from core.planning.machine import Rates
-from core.planning.memory import WEIGHT_BYTES, value_bytes
 from core.planning.plan import Plan
 from core.video.info import VideoInfo
 

@@ -15,8 +15,8 @@ from core.engine.live import in_use
 from core.engine.loading import choose_devices, load_engine, load_held
 from core.engine.replicas import Replicas
 from core.planning import load_card
+from core.planning.execution import Execution
 from core.planning.machine import processor
-from core.planning.memory import Execution
 
 pytestmark = [
     pytest.mark.gpu,

@@ -17,7 +17,8 @@ from core.engine.loading import choose_devices, load_engine, load_model
 from core.engine.quantizing import LIBRARIES, check_library, held_bytes
 from core.errors import SettingsError
 from core.planning import ModelCard, load_card
-from core.planning.memory import QUANTISED, Execution, weight_bytes
+from core.planning.execution import QUANTISED, Execution
+from core.planning.weights import weight_bytes
 from tiny_checkpoint import SMALL, write_small_checkpoint
 
 pytestmark = [
