@@ -148,6 +148,8 @@ def test_in_processes_of_their_own(
     assert asked.record["actual"]["frame_times"] == estimate.record["frames"]["times"]
     assert asked.record["frames"] == estimate.record["frames"]
     assert isinstance(asked.record["answer"], str)
+    peak = asked.record["actual"]["peak_bytes"][0]  # of the libraries nearly all
+    assert 0.5 * asked.record["memory"][0]["peak"] < peak <= asked.record["memory"][0]["peak"]
 
 
 def test_a_conversation_of_three_questions(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
-import sys
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.engine.base import FramesNeeded, Request, Started
 from core.engine.fast import Fast
+from core.engine.live import most_of_process
 from core.engine.preparing import Preparer
 from core.engine.reply import Reply
 from core.engine.room import budgets
@@ -167,8 +166,7 @@ class Answering:
         import torch
 
         cuda = tuple(int(torch.cuda.max_memory_allocated(name)) for name in self._cuda())
-        unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-        return cuda or (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,)
+        return cuda or (most_of_process(),)
 
     def _guarded(self, task: Task, reply: Reply, work: Callable[[], None]) -> None:
         """Do it; where memory does not suffice, again with less and less of what is kept."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +27,22 @@ def lack_of_nvml() -> str | None:
     if importlib.util.find_spec("pynvml") is None:
         return "nvidia-ml-py is not installed"
     return None
+
+
+def most_of_process() -> int:
+    """The most bytes that this process has used, on a processor.
+
+    Not ru_maxrss where that can be helped: on Linux it begins with what the parent has used.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        status = ""
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    if found is not None:
+        return int(found[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _of_process() -> int | None:

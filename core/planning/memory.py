@@ -25,7 +25,8 @@ from core.planning.weights import parts_of
 
 # Context, libraries, slack. Seen on an H200: 0.82 GiB beside what torch has, three workspaces of
 # cuBLAS of 32 MiB, 0.1 to 0.3 GiB in pages that are held for a part of them.
-FRAMEWORK_BYTES = {"cpu": int(0.6 * GIB), "cuda": int(1.4 * GIB)}
+# On a processor what a page with all libraries loaded takes is 0.8 GiB.
+FRAMEWORK_BYTES = {"cpu": int(0.85 * GIB), "cuda": int(1.4 * GIB)}
 
 # Alive at once, for each token of the piece that is prefilled: gate, up and product of the MLP (or
 # four copies of the token for each of its experts), the layer's input, residual and normed state.
