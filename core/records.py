@@ -36,7 +36,9 @@ def foreseen_record(foreseen: Foreseen) -> dict[str, Any]:
             "exact": tokens.exact,
         },
         "context": {"limit": found.context_tokens, "used": round(found.context_share, 4)},
-        "memory": [_memory_record(each) for each in found.memory],
+        "memory": [
+            _memory_record(each, kept) for each, kept in zip(found.memory, found.kept, strict=True)
+        ],
         "placement": {"mode": found.placement.mode, "replicas": found.placement.replicas},
         "seconds": {
             "read": seconds.read,
@@ -55,7 +57,7 @@ def foreseen_record(foreseen: Foreseen) -> dict[str, Any]:
     }
 
 
-def _memory_record(memory: DeviceMemory) -> dict[str, Any]:
+def _memory_record(memory: DeviceMemory, kept: int) -> dict[str, Any]:
     """``layers`` are the first and the last one on the device, null where there are none."""
     return {
         "device": memory.device.name,
@@ -65,6 +67,7 @@ def _memory_record(memory: DeviceMemory) -> dict[str, Any]:
         "activations": memory.activations,
         "reserve": memory.reserve,
         "peak": memory.peak,
+        "kept": kept,
         "missing": memory.missing,
         "layers": [memory.layers[0], memory.layers[-1]] if memory.layers else None,
     }

@@ -51,7 +51,17 @@ ESTIMATE: dict[str, Any] = {
     "seconds": {"read": float, "vision": float, "prefill": float, "per_token": float},
     "verdict": str,
 }
-MEMORY = {"device", "capacity", "weights", "kv_cache", "activations", "peak", "missing", "layers"}
+MEMORY = {
+    "device",
+    "capacity",
+    "weights",
+    "kv_cache",
+    "activations",
+    "peak",
+    "missing",
+    "layers",
+    "kept",
+}
 ACTUAL = {
     "prompt_tokens": int,
     "reply_tokens": int,

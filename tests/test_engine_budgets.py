@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from core.engine.answering import Answering
-from core.engine.fast import VISION_SHARE, Fast
+from core.engine.fast import Fast
 from core.planning import Device, load_card
+from core.planning.keeping import VISION_SHARE
 from core.planning.machine import processor as this_processor
 
 

@@ -15,7 +15,7 @@ from core.planning import Device, ModelCard, Reused, Settings, Turn, load_card, 
 from core.planning.forecast import reusing
 from core.video import VideoInfo, describe_video
 from tiny_checkpoint import write_tiny_checkpoint
-from ui import meter, render
+from ui import meter, render, texts
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,16 @@ def test_meter_says_where_the_model_is(devices: str, words: str, layers: list[st
     assert words in page
     assert all(part in page for part in layers)
     assert ("<small>tower, layers" in page) == bool(layers)
+
+
+def test_meter_shows_what_earlier_questions_may_leave() -> None:
+    kept = texts.MEMORY["earlier"]
+    page = meter.meter(foreseen(load_card("Qwen/Qwen2.5-VL-7B-Instruct"), devices="H200"))
+    (part,) = re.findall(r'class="fw-earlier" style="width:([\d.]+)%"', page)
+    assert 0 < float(part) < 100
+    assert f"</i>{kept}</span>" in page
+    plain = meter.meter(foreseen(load_card("allenai/Molmo2-4B"), devices="H200"))
+    assert f"</i>{kept}</span>" not in plain
 
 
 def test_meter_calls_one_layer_by_its_number() -> None:

@@ -146,7 +146,7 @@ class Handlers:
             answering = answer(
                 self.engine, foreseen, stop=stop, reader=reader, frames_from=self.frames_from
             )
-            live = Live(foreseen.estimate.memory)
+            live = Live(foreseen.estimate.memory, foreseen.estimate.kept)
             async for waiting in self._listen(answering, foreseen, exchange):
                 yield {"chat": _messages(session, waiting=waiting), **live.news()}
             if stop.is_set() and not exchange.answer:

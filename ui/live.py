@@ -18,8 +18,10 @@ Asked = Callable[[Sequence[Device]], tuple[int | None, ...]]
 class Live:
     """Looks once a second, however often it is asked."""
 
-    def __init__(self, foretold: Sequence[DeviceMemory], asked: Asked = in_use) -> None:
-        self._foretold, self._asked = tuple(foretold), asked
+    def __init__(
+        self, foretold: Sequence[DeviceMemory], kept: Sequence[int], asked: Asked = in_use
+    ) -> None:
+        self._foretold, self._kept, self._asked = tuple(foretold), tuple(kept), asked
         self._looked = float("-inf")
 
     def news(self) -> dict[str, str]:
@@ -27,20 +29,27 @@ class Live:
         if time.monotonic() - self._looked < EVERY_SECONDS:
             return {}
         self._looked = time.monotonic()
-        return {"live": shown(self._foretold, self._asked([m.device for m in self._foretold]))}
+        used = self._asked([each.device for each in self._foretold])
+        return {"live": shown(self._foretold, self._kept, used)}
 
 
-def shown(foretold: Sequence[DeviceMemory], used: Sequence[int | None]) -> str:
-    """A bar for each device that tells, with a mark at the foretold peak, as HTML."""
+def shown(foretold: Sequence[DeviceMemory], kept: Sequence[int], used: Sequence[int | None]) -> str:
+    """A bar for each device that tells, with a mark at the foretold peak, as HTML.
+
+    ``kept`` is what earlier questions may have left beside it.
+    """
     rows = [
-        _row(memory, now) for memory, now in zip(foretold, used, strict=True) if now is not None
+        _row(memory, more, now)
+        for memory, more, now in zip(foretold, kept, used, strict=True)
+        if now is not None
     ]
     return f'<div class="fw-live">{texts.IN_USE}{"".join(rows)}</div>' if rows else ""
 
 
-def _row(memory: DeviceMemory, now: int) -> str:
+def _row(memory: DeviceMemory, kept: int, now: int) -> str:
     total = max(memory.device.capacity_bytes, memory.peak, now, 1)
     words = texts.NOW_AND_FORETOLD.format(size(now), size(memory.peak))
+    words += texts.AND_KEPT.format(size(kept)) if kept else ""
     return (
         f'<div class="fw-device"><span>{memory.device.name}</span>'
         '<div class="fw-bar fw-live-bar">'

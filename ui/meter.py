@@ -196,10 +196,12 @@ def _legend(parts: Sequence[tuple[str, str]]) -> str:
 def _memory(found: Estimate) -> str:
     replicas = [n for n in found.placement.used if found.placement.mode == "replicas"]
     devices = "".join(
-        _device(each, held=_held(found, number, replicas))
-        for number, each in enumerate(found.memory)
+        _device(each, kept, held=_held(found, number, replicas))
+        for number, (each, kept) in enumerate(zip(found.memory, found.kept, strict=True))
     )
-    kinds = ("tower", "weights", "cache", "activations", "reserve", "free")
+    kinds = ["tower", "weights", "cache", "activations", "reserve", "earlier", "free"]
+    if not any(found.kept):
+        kinds.remove("earlier")
     where = placed(found)
     return (
         f'<div class="fw-{found.placement.mode}">{devices}</div>'
@@ -219,7 +221,7 @@ def _held(found: Estimate, number: int, replicas: list[int]) -> str:
     return ", ".join([*tower, *([_named(layers)] if layers else [])])
 
 
-def _device(memory: DeviceMemory, *, held: str) -> str:
+def _device(memory: DeviceMemory, kept: int, *, held: str) -> str:
     capacity = memory.device.capacity_bytes
     parts = [
         ("tower", memory.ends),
@@ -227,8 +229,9 @@ def _device(memory: DeviceMemory, *, held: str) -> str:
         ("cache", memory.kv_cache),
         ("activations", memory.activations),
         ("reserve", memory.reserve),
+        ("earlier", kept),
     ]
-    free = [("free", max(0, capacity - memory.peak))]
+    free = [("free", max(0, capacity - memory.peak - kept))]
     title = ", ".join(
         f"{texts.MEMORY.get(name, name)} {size(count)}" for name, count in [*parts, *free] if count
     )

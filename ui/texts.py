@@ -62,9 +62,14 @@ STAGES = {
     "waiting": "Waiting for the model to be free",
     "thinking": "The model is looking at the frames",
 }
-MEMORY = {"tower": "tower, embeddings, head", "weights": "layers"}
+MEMORY = {
+    "tower": "tower, embeddings, head",
+    "weights": "layers",
+    "earlier": "room for earlier questions",
+}
 IN_USE = "In use now"
 NOW_AND_FORETOLD = "{0}, foretold at most {1}"
+AND_KEPT = " and {0} of earlier questions"
 WAITING = "Waiting: {0:,} before you"
 NO_VIDEO = "There is no video yet."
 NO_VIDEO_REMEDY = "Upload one, or pick an example."

@@ -26,15 +26,13 @@ from core.engine.telling import Teller, cut, shift_of
 from core.engine.tower import Tower, speed_up
 from core.engine.writing import AHEAD, Row, Rows, Steps
 from core.planning.execution import AS_STORED, Execution
+from core.planning.keeping import VISION_SHARE
 from core.planning.memory import PREFILL_CHUNK_TOKENS
 
 if TYPE_CHECKING:
     import torch
 
 CHUNK_TOKENS = PREFILL_CHUNK_TOKENS
-# What the tower saw lies on the first device: beside the conversations that a device may keep, one
-# part in so many, and as much beside those in the machine's memory.
-VISION_SHARE = 4
 SPARED = (2, 2, 2, 1)  # where memory has run out, one part in so many goes, and one tries again
 
 

@@ -12,6 +12,7 @@ from core.engine.base import Request
 from core.engine.quantizing import held_bytes
 from core.planning.card import ModelCard
 from core.planning.execution import Execution, run_dtype
+from core.planning.keeping import budget
 from core.planning.machine import Device, processor
 from core.planning.memory import load_of
 from core.planning.placement import memory_on, place_held
@@ -28,8 +29,8 @@ def budgets(model: Any, devices: tuple[Device, ...]) -> tuple[int, int]:
     weights = sum(held_bytes(each) for each in model.parameters())
     gpus = [each.capacity_bytes for each in devices if each.kind == "cuda"]
     if gpus:
-        return max(0, sum(gpus) - weights) // 2, processor().capacity_bytes // 8
-    return max(0, devices[0].capacity_bytes - weights) // 4, 0
+        return budget("cuda", sum(gpus), weights), processor().capacity_bytes // 8
+    return budget("cpu", devices[0].capacity_bytes, weights), 0
 
 
 def needed(

@@ -9,6 +9,7 @@ from typing import Literal
 from core.errors import ContextOverflow, MemoryOverflow
 from core.planning.card import ModelCard
 from core.planning.execution import AS_STORED, Execution, goes_in_chunks, run_dtype
+from core.planning.keeping import kept_beside
 from core.planning.machine import GIB, Device, Rates, rough_rates
 from core.planning.memory import DeviceMemory, Load, load_of
 from core.planning.placement import Placement, memory_on, place, speed
@@ -55,6 +56,8 @@ class Estimate:
     Attributes:
         memory: one entry for each device, in order.
         placement: which layers each device holds, and how many replicas would fit.
+        kept: for each entry the most that earlier questions leave there beside it; it is given up
+            where a request needs it.
         reused: what ``seconds`` leave out, since it was done before.
     """
 
@@ -64,6 +67,7 @@ class Estimate:
     memory: tuple[DeviceMemory, ...]
     placement: Placement
     seconds: Seconds
+    kept: tuple[int, ...]
     reused: Reused = NOTHING
     verdict: Verdict = field(init=False)
 
@@ -111,7 +115,7 @@ def estimate(
     tokens = count_tokens(plan, card, turns, reply_tokens=settings.reply_tokens, text=text)
     dtype = run_dtype(card, devices[0], execution)
     load, placement, execution = _placed(plan, card, tokens, devices, execution)
-    memory = memory_on(load, placement, devices)
+    memory, chunks = memory_on(load, placement, devices), goes_in_chunks(card, execution)
     seconds = seconds_of(
         plan,
         info,
@@ -127,6 +131,7 @@ def estimate(
         memory=memory,
         placement=placement,
         seconds=with_streaming(seconds, _streamed(placement, memory)),
+        kept=kept_beside(memory, placement) if chunks else (0,) * len(memory),
     )
 
 
