@@ -140,8 +140,8 @@ def test_unlike_devices_run_at_a_rate_between_theirs() -> None:
 
 DRIVER = """#!/bin/sh
 case "$1" in
-*used*) printf '3\\n20480\\n0\\n' ;;
-*) printf 'NVIDIA L4, 23034\\nNVIDIA H200, 143771\\nOdd, name, 1024\\n' ;;
+*used*) printf '[N/A]\\n20480\\n0\\n2048\\n' ;;
+*) printf 'NVIDIA L4, 23034\\nNVIDIA H200, 143771\\nOdd, name, 1024\\nNVIDIA T4, 15360\\n' ;;
 esac
 """
 ASK = """
@@ -154,7 +154,15 @@ print(json.dumps([[d.name, d.model, d.capacity_bytes >> 20] for d in unused(this
 @pytest.mark.parametrize(
     ("visible", "expected"),
     [
-        (None, [("NVIDIA L4", 23_034), ("NVIDIA H200", 123_291), ("Odd, name", 1_024)]),
+        (
+            None,
+            [
+                ("NVIDIA L4", 23_034),
+                ("NVIDIA H200", 123_291),
+                ("Odd, name", 1_024),
+                ("NVIDIA T4", 13_312),
+            ],
+        ),
         ("1,0", [("NVIDIA H200", 123_291), ("NVIDIA L4", 23_034)]),
         ("2", [("Odd, name", 1_024)]),
     ],
@@ -163,7 +171,7 @@ print(json.dumps([[d.name, d.model, d.capacity_bytes >> 20] for d in unused(this
 def test_gpus_as_the_driver_tells(
     visible: str | None, expected: list[tuple[str, int]], tmp_path: Path
 ) -> None:
-    """Numbered as torch does, and less what other programs use of them."""
+    """Numbered as torch does, and less what other programs use of them, where that is told."""
     driver = tmp_path / "nvidia-smi"
     driver.write_text(DRIVER, encoding="ascii")
     driver.chmod(0o755)

@@ -182,7 +182,9 @@ def _asked_driver(columns: str) -> list[list[str]]:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (subprocess.SubprocessError, OSError):
         return []
-    rows = [line.rsplit(",", columns.count(",")) for line in answer.stdout.splitlines()]
+    # what it cannot tell of one, "[N/A]", must not number the others anew
+    lines = re.sub(r"\[[^]\n]*\]$", "0", answer.stdout, flags=re.MULTILINE).splitlines()
+    rows = [line.rsplit(",", columns.count(",")) for line in lines]
     return [row for row in rows if re.fullmatch(r" *[\d.]+ *", row[-1])]
 
 
