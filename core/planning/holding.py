@@ -71,12 +71,16 @@ def _found(
 
 def _usual(card: ModelCard, tokens: int, dtype: str, execution: Execution) -> Load:
     prompt = min(tokens, card.context_tokens)
+    patches = prompt * card.patches.merge_size**2
+    if card.frame_tokens is not None and card.family.frame_side is not None:  # some pool them more
+        side = card.family.frame_side // card.patches.patch_size
+        patches = -(-prompt // card.frame_tokens) * side**2
     return load_of(
         card,
         dtype=dtype,
         prompt=prompt,
         total=min(prompt + REPLY_TOKENS, card.context_tokens),
-        patches=prompt * card.patches.merge_size**2,
+        patches=patches,
         execution=execution,
     )
 
