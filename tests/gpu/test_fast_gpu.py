@@ -110,7 +110,9 @@ def _model(kind: str) -> Any:
 
     torch.manual_seed(1)
     text, vision = CONFIGS[kind]
-    config = AutoConfig.for_model(kind, text_config=text, vision_config=vision, **IDS)
+    config = AutoConfig.for_model(
+        kind, text_config=text, vision_config=vision, tie_word_embeddings=False, **IDS
+    )
     model = AutoModelForImageTextToText.from_config(config).eval()
     for name, each in model.named_parameters():
         drawn = torch.randn_like(each)
@@ -320,15 +322,20 @@ def test_the_tower(model: Any) -> None:
 
 def _seen(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
     """What the text layers get to see of the video."""
-    pixels = {name: each for name, each in inputs.items() if name in SEEN}
-    videos = "pixel_values_videos" in pixels
+    pixels = [inputs[name] for name in SEEN if name in inputs]
+    videos = "pixel_values_videos" in inputs
     look = model.model.get_video_features if videos else model.model.get_image_features
     with torch.inference_mode():
-        return torch.cat(list(look(**pixels).pooler_output)).float()
+        return torch.cat(list(look(*pixels).pooler_output)).float()
 
 
 def _distance(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
+
+
+def _axes(model: Any) -> tuple[int, ...]:
+    """Time, height and width where the text layers turn by them."""
+    return (3,) if model.config.model_type.startswith("qwen") else ()
 
 
 def test_layers_as_data(model: Any) -> None:
@@ -337,8 +344,7 @@ def test_layers_as_data(model: Any) -> None:
     decoder, text = fast.decoder, model.model.language_model
     assert decoder is not None
     embeds = torch.randn(1, 1500, 512, device="cuda:0", dtype=torch.bfloat16)
-    axes = (3,) if model.config.model_type.startswith("qwen") else ()
-    places = torch.randint(0, 900, (*axes, 1, 1500), device="cuda:0")
+    places = torch.randint(0, 900, (*_axes(model), 1, 1500), device="cuda:0")
     inputs = _inputs(model, FIRST, frames=2)
     _by_fast(fast, inputs, 8)
     ((_, kept),) = fast.conversations
@@ -375,7 +381,7 @@ def test_steps_by_graph_are_steps_by_reading(model: Any) -> None:
             place = len(by_hand.ids) + by_hand.shift
             told = {
                 "inputs_embeds": decoder.text.embed_tokens(token.view(1, 1)),
-                "position_ids": torch.full((3, 1, 1), place, device="cuda:0"),
+                "position_ids": torch.full((*_axes(model), 1, 1), place, device="cuda:0"),
             }
             expected = decoder.finish(decoder.read(told, by_hand, lambda: None))
             by_hand.ids.append(int(token))
