@@ -108,13 +108,10 @@ def engine(tiny_model: Path, network: Any, processor: Any) -> LocalEngine:
 
 
 @pytest.fixture(scope="session")
-def maker(tiny_model: Path, processor: Any) -> Maker:
-    """Makes engines whose replies vary."""
+def lively(tiny_model: Path, processor: Any) -> Any:
+    """The model with weights so wide that its replies vary and never end; not to be changed."""
     import torch
     from transformers import AutoModelForImageTextToText
-
-    from asking_many import Maker
-    from core.planning import load_card
 
     torch.set_num_threads(1)
     network = AutoModelForImageTextToText.from_pretrained(tiny_model).eval()
@@ -122,12 +119,21 @@ def maker(tiny_model: Path, processor: Any) -> Maker:
     for each in network.parameters():
         if each.dim() > 1:
             each.data.copy_(torch.randn_like(each) * 2 / each[0].numel() ** 0.5)
-    head = torch.randn_like(network.lm_head.weight)
+    head = torch.randn_like(network.lm_head.weight)  # tied, it would say the last word again
     network.lm_head.weight = torch.nn.Parameter(head)
     settings = network.generation_config
     settings.eos_token_id = None
     settings.suppress_tokens = [*range(min(processor.tokenizer.all_special_ids), len(head))]
-    return Maker(card=load_card(tiny_model), network=network, processor=processor)
+    return network
+
+
+@pytest.fixture(scope="session")
+def maker(tiny_model: Path, lively: Any, processor: Any) -> Maker:
+    """Makes engines whose replies vary."""
+    from asking_many import Maker
+    from core.planning import load_card
+
+    return Maker(card=load_card(tiny_model), network=lively, processor=processor)
 
 
 @pytest.fixture(scope="session")

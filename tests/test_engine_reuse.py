@@ -42,21 +42,9 @@ class Maker:
 
 
 @pytest.fixture(scope="module")
-def maker(tiny_model: Path, processor: Any) -> Maker:
-    from transformers import AutoModelForImageTextToText
-
-    torch.set_num_threads(1)
-    network = AutoModelForImageTextToText.from_pretrained(tiny_model).eval()
-    torch.manual_seed(3)
-    for each in network.parameters():
-        if each.dim() > 1:
-            each.data.copy_(torch.randn_like(each) * 2 / each[0].numel() ** 0.5)
-    head = torch.randn_like(network.lm_head.weight)  # tied, it would say the last word again
-    network.lm_head.weight = torch.nn.Parameter(head)
-    settings = network.generation_config
-    settings.eos_token_id = None
-    settings.repetition_penalty = 1.5  # more words, and each depends on the past
-    settings.suppress_tokens = [*range(min(processor.tokenizer.all_special_ids), len(head))]
+def maker(tiny_model: Path, lively: Any, processor: Any) -> Maker:
+    network = copy.deepcopy(lively)
+    network.generation_config.repetition_penalty = 1.5  # more words, and each depends on the past
     return Maker(folder=tiny_model, network=network, processor=processor)
 
 
