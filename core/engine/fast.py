@@ -32,13 +32,19 @@ from core.planning.memory import PREFILL_CHUNK_TOKENS
 if TYPE_CHECKING:
     import torch
 
+    from core.planning.card import ModelCard
+
 CHUNK_TOKENS = PREFILL_CHUNK_TOKENS
 SPARED = (2, 2, 2, 1)  # where memory has run out, one part in so many goes, and one tries again
 
 
-def execution_of(fast: Fast | None, execution: Execution = AS_STORED) -> Execution:
-    """How a model is run that way, as far as the forecast of memory goes."""
-    return replace(execution, in_chunks=fast is not None and fast.tower is not None)
+def execution_of(card: ModelCard, fast: Fast | None, execution: Execution = AS_STORED) -> Execution:
+    """How a model is run that way, as far as the forecast of memory goes.
+
+    What chunks take was measured for the families that say so; for others, at most the whole.
+    """
+    chunks = card.family.in_chunks and fast is not None and fast.tower is not None
+    return replace(execution, in_chunks=chunks)
 
 
 class Fast:

@@ -63,7 +63,7 @@ class LocalEngine:
         self._devices = devices
         self._answering: Answering | None = Answering(card, model, processor, devices, replicas)
         fast = self._answering.fast
-        self.execution = execution_of(fast, execution)
+        self.execution = execution_of(card, fast, execution)
         self._line = Line((0,))  # one turn
         self._thread = Lasting("model")
         gains = fast is not None and fast.decoder is not None

@@ -162,7 +162,7 @@ def _chunks(
             yield pixels[begin : begin + step], inputs
         return
     if len(grid) != 1:
-        yield pixels, inputs
+        yield from _rows(pixels, inputs, halves=halves)
         return
     frames, high, wide = grid[0].tolist()
     step = _step(CHUNK_PATCHES // (high * wide), frames, halves)
@@ -170,6 +170,22 @@ def _chunks(
         count = min(step, frames - begin)
         rows = pixels[begin * high * wide : (begin + count) * high * wide]
         yield rows, {**inputs, "grid_thw": grid.new_tensor([[count, high, wide]])}
+
+
+def _rows(
+    pixels: torch.Tensor, inputs: dict[str, Any], *, halves: bool
+) -> Iterator[tuple[torch.Tensor, dict[str, Any]]]:
+    """The same of a grid with a row for each frame, as GLM-4.1V has it."""
+    grid = inputs["grid_thw"]
+    sizes = grid.prod(dim=-1).tolist()
+    most, begin, place = _step(CHUNK_PATCHES, sum(sizes), halves), 0, 0
+    while begin < len(sizes):
+        end, count = begin + 1, sizes[begin]
+        while end < len(sizes) and count + sizes[end] <= most:
+            count += sizes[end]
+            end += 1
+        yield pixels[place : place + count], {**inputs, "grid_thw": grid[begin:end]}
+        begin, place = end, place + count
 
 
 def _step(most: int, there: int, halves: bool) -> int:

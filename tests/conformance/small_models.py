@@ -22,6 +22,14 @@ QWEN_IDS = {
     "vision_start_token_id": "vision_start_token",
     "vision_end_token_id": "vision_end_token",
 }
+GLM_IDS = {
+    "video_token_id": "video_token",
+    "image_token_id": "image_token",
+    "video_start_token_id": "start",
+    "video_end_token_id": "end",
+    "image_start_token_id": "image_start",
+    "image_end_token_id": "image_end",
+}
 # model type -> (text config, vision config, config entries that are ids of these tokens)
 MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
     "qwen2_vl": (
@@ -58,13 +66,38 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
         {"image_token_id": "image_token", "video_token_id": "video_token"},
     ),
 }
+# Classes whose tower and prompts go in chunks, and whose text layers are transformers' own.
+IN_PART: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
+    "glm4v": (
+        {
+            **TEXT,
+            "head_dim": 16,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "mrope_section": [2, 3, 3],
+                "partial_rotary_factor": 1.0,
+            },
+        },
+        {
+            "depth": 2,
+            "hidden_size": 64,
+            "num_heads": 4,
+            "intermediate_size": 96,
+            "out_hidden_size": 64,
+            "patch_size": 14,
+            "image_size": 336,
+        },
+        GLM_IDS,
+    ),
+}
 
 
 def small_model(kind: str, tokenizer: Any) -> Any:
     """A model of this type that knows the tokenizer's tokens."""
     from transformers import AutoConfig, AutoModelForImageTextToText
 
-    text, vision, ids = MODELS[kind]
+    text, vision, ids = {**MODELS, **IN_PART}[kind]
     named = {
         key: tokenizer.convert_tokens_to_ids(KINDS[kind].tokens[name]) for key, name in ids.items()
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from lively import asked
 from real_processors import KINDS, real_processor
-from small_models import MODELS, small_model
+from small_models import IN_PART, MODELS, small_model
 
 from asking_by_hand import NEVER, ending, said
 from core.engine.base import Request
@@ -22,7 +22,7 @@ from core.planning.tokens import count_tokens
 from core.video import Frames, describe_video
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", [*MODELS, *IN_PART])
 def test_a_later_question_reuses_what_was_foretold(kind: str, tmp_path: Path) -> None:
     processor, card = real_processor(KINDS[kind], tmp_path / kind)
     engine = LocalEngine(
@@ -43,7 +43,7 @@ def test_a_later_question_reuses_what_was_foretold(kind: str, tmp_path: Path) ->
     engine.close()
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", [*MODELS, *IN_PART])
 def test_prompt_is_as_long_as_foretold(kind: str, tmp_path: Path) -> None:
     processor, card = real_processor(KINDS[kind], tmp_path / kind)
     engine = LocalEngine(

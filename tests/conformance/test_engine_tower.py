@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from lively import CLASSES, PLENTY, Subject, subject
+from small_models import IN_PART
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from core.engine import attention, taking
@@ -20,7 +21,7 @@ from core.engine.taking import project_in_chunks, states_of
 from core.engine.tower import TRIED_GRIDS, Tower, widen_and_flatten
 
 
-@pytest.fixture(scope="module", params=CLASSES)
+@pytest.fixture(scope="module", params=[*CLASSES, *IN_PART])
 def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     return subject(request.param, tmp_path_factory.mktemp("tower"))
 
@@ -80,7 +81,7 @@ def test_chunks_see_what_the_whole_sees(
     monkeypatch.setattr(tower_module, "CHUNK_PATCHES", patches)
     monkeypatch.setattr(taking, "PROJECTED_PATCHES", patches)
     assert _alike(_seen(model, inputs), whole)
-    frames = 2 if one.kind.startswith("qwen") else 4  # a Qwen patch is two frames deep
+    frames = 2 if one.kind.startswith(("qwen", "glm")) else 4  # a patch of these is two frames deep
     expected = {1: frames, 10**6: 1 if fused else 2}
     assert len(looks) == expected.get(patches, len(looks))
 
@@ -142,7 +143,7 @@ def test_no_more_is_kept_than_is_used(one: Subject, monkeypatch: pytest.MonkeyPa
             for each in _tensors(list(kept.values()))
         }
         assert sum(held.values()) <= tower.seen.here.nbytes
-        if one.kind.startswith("qwen"):  # what the tower makes is what is seen
+        if one.kind.startswith(("qwen", "glm")):  # what the tower makes is what is seen
             assert tower.seen.here.nbytes == sum(each.nbytes for each in seen)
         else:  # one layer's patches
             config = model.config.vision_config
