@@ -191,6 +191,27 @@ def _each_stretch(
     return torch.cat(found, dim=2).transpose(1, 2), None
 
 
+@pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v"])
+def test_one_call_for_all_frames_sees_the_same(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the lengths that the class hands over, as on a GPU."""
+    one = subject(kind, tmp_path)
+    whole, model = _seen(one.model, one.inputs()), one.copy()
+    lengths: list[int] = []
+
+    def counted(*args: Any, **named: Any) -> Any:
+        lengths.append(len(named["cu_seq_lens_q"]) - 1)
+        assert int(named["max_length_q"]) == int(named["cu_seq_lens_q"].diff().max())
+        return _each_stretch(*args, **named)
+
+    attention.register()
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, attention.PACKED, counted)
+    _module(model).config._attn_implementation = attention.PACKED
+    assert _alike(_seen(model, one.inputs()), whole)
+    assert min(lengths) > 1
+
+
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_what_is_compiled_is_tried_on_nobodys_video(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
