@@ -92,3 +92,17 @@ def test_never_more_than_there_is(
 def test_nothing_is_kept(model: str, devices: tuple[Device, ...]) -> None:
     found = _found(model, devices)
     assert found.kept == (0,) * len(found.memory)
+
+
+def test_a_device_without_layers_has_its_part_in_the_budget() -> None:
+    """The engine counts all that the model lies on; conversations lie with the layers."""
+    card, chosen = load_card(SMALL), Settings(max_frames=16)
+    devices = parse_devices("24GiB,80GiB")
+    layers = range(0), range(card.text.layers)
+    plan = make_plan(VIDEO, chosen, card)
+    execution = Execution(layers=layers)
+    found = estimate(plan, VIDEO, chosen, card, TURNS, devices=devices, execution=execution)
+    first, second = found.memory
+    assert first.weights > 0
+    whole = budget("cuda", 104 * GIB, first.weights + second.weights)
+    assert found.kept == (whole // VISION_SHARE, whole - second.kv_cache)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 REPORT = Path(__file__).resolve().parents[1] / "BENCHMARKS.md"
-HEAD = "# Benchmarks\n\nEach table stands as its command printed it.\n"
+HEAD = "# Benchmarks\n\nEach table stands as the command below it printed it.\n"
 
 
 def machine(*packages: str) -> str:
@@ -23,9 +25,13 @@ def machine(*packages: str) -> str:
 
 
 def write_section(name: str, text: str) -> None:
-    """Replace the section called ``name``, or add it at the end; ``text`` is Markdown."""
+    """Replace the section called ``name``, or add it at the end; ``text`` is Markdown.
+
+    Below it the command that is running, so that anybody can do it again.
+    """
+    command = shlex.join(["python", f"tools/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     begin, end = f"<!-- {name}: begins -->", f"<!-- {name}: ends -->"
-    section = f"{begin}\n{text.strip()}\n{end}\n"
+    section = f"{begin}\n{text.strip()}\n\n    {command}\n{end}\n"
     report = REPORT.read_text(encoding="utf-8") if REPORT.exists() else HEAD
     before, found, rest = report.partition(begin)
     if found:

@@ -27,7 +27,7 @@ def kept_beside(memory: Sequence[DeviceMemory], placement: Placement) -> tuple[i
     A conversation lies with the layers that read it. Of a model that core/engine runs its own way:
     transformers keeps nothing.
     """
-    holding = [each for each in memory if each.layers]
+    holding = [each for each in memory if each.weights]  # one of them perhaps no layers
     if placement.mode == "replicas":
         return tuple(_on(each, [each], first=True) if each.layers else 0 for each in memory)
     first = placement.used[0]
@@ -41,5 +41,5 @@ def _on(one: DeviceMemory, together: Sequence[DeviceMemory], *, first: bool) -> 
     share = whole * len(one.layers) // sum(len(each.layers) for each in together)
     found = max(0, share - one.kv_cache)  # others go for the one that is being read
     if first:
-        found += whole // (VISION_SHARE * len(together))
+        found += whole // (VISION_SHARE * sum(bool(each.layers) for each in together))
     return min(found, max(0, one.device.capacity_bytes - one.peak))
